@@ -1,0 +1,113 @@
+"""Strings to normalised strings, sentence spans, words: the only code that cuts strings."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from rag.types import Span
+
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_SPACE = re.compile(r"\s+")
+# Han, kana and Hangul are written without spaces: their runs become overlapping pairs, so that parts match.
+_UNSPACED = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[.,][0-9]+)*")
+_APOSTROPHE = re.compile(r"(?<=\w)['’](?:s|t|re|ve|d|ll|m)?\b", re.IGNORECASE)
+
+STOP_WORDS = frozenset(
+    "a about after again all am an and any are as at be because been before being between both but by can could did "
+    "do does doing don down during each few for from further had has have having he her here hers herself him himself "
+    "his how i if in into is it its itself just me more most my myself no nor not now of off on once only or other our "
+    "ours out over own please s same she should so some such t tell than that the their theirs them then there these "
+    "they this those through to too under until up very was we were what when where which while who whom whose why "
+    "will with would you your yours".split()
+)
+
+
+def normalise(text: str) -> str:
+    """Any string to the form that is stored: NFC, newlines as `\\n`, lone surrogates as U+FFFD, no leading BOM."""
+    text = _SURROGATES.sub("\ufffd", text).removeprefix("\ufeff")
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def one_line(text: str, limit: int = 0) -> str:
+    """Text with its runs of white space as single spaces; longer than `limit` (if given) it ends in an ellipsis."""
+    line = _SPACE.sub(" ", text).strip()
+    return line if not limit or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def trimmed(text: str, span: Span) -> Span:
+    """A span without the white space at its ends; empty when nothing else is in it."""
+    start, end = span
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return Span(start, end)
+
+
+def sentences(text: str) -> list[Span]:
+    """Normalised text to its sentences' spans, in order: every character but white space lies in exactly one."""
+    import sentencex
+
+    spans = (
+        trimmed(text, Span(found["start_index"], found["end_index"]))
+        for found in sentencex.get_sentence_boundaries("en", text)
+    )
+    return [span for span in spans if span.end > span.start]
+
+
+def halves(text: str, span: Span) -> list[Span]:
+    """A span to the two around the break nearest its middle: after `;`, `:`, a dash or a comma, else at white space,
+
+    else between characters. Repeated, it cuts a sentence of any length; white space at the cut is dropped.
+    """
+    start, end = span
+    middle = (start + end) // 2
+    low, high = start + (end - start) // 4, end - (end - start) // 4
+    for pattern in (r"[;:—–,]\s", r"\s"):
+        breaks = [found.end() for found in re.compile(pattern).finditer(text, low, high)]
+        if breaks:
+            middle = min(breaks, key=lambda place: abs(place - middle))
+            break
+    else:
+        while middle < end - 1 and unicodedata.combining(text[middle]):
+            middle += 1
+    parts = [trimmed(text, Span(start, middle)), trimmed(text, Span(middle, end))]
+    return [part for part in parts if part.end > part.start]
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """Spans to the fewest that cover the same characters, in order; touching ones become one."""
+    merged: list[Span] = []
+    for span in sorted(spans):
+        if merged and span.start <= merged[-1].end:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, span.end))
+        else:
+            merged.append(span)
+    return merged
+
+
+def segments(length: int, spans: Iterable[Span]) -> Iterator[tuple[Span, tuple[int, ...]]]:
+    """A text's length and spans to consecutive pieces of the text, each with the positions of the spans over it."""
+    listed = list(spans)
+    cuts = sorted({0, length, *(edge for span in listed for edge in span if 0 < edge < length)})
+    for start, end in pairwise(cuts):
+        over = tuple(i for i, span in enumerate(listed) if span.start <= start and span.end >= end)
+        yield Span(start, end), over
+
+
+def words(text: str) -> list[str]:
+    """Text to the stems that word matching uses: case-folded, no stop words, English stems, CJK in pairs."""
+    import Stemmer
+
+    found: list[str] = []
+    for token in _WORD.findall(_APOSTROPHE.sub(" ", text).casefold()):
+        if re.match(rf"[{_UNSPACED}]", token):
+            found.extend(token[i : i + 2] for i in range(max(1, len(token) - 1)))
+        elif token not in STOP_WORDS:
+            found.append(token)
+    # A stemmer must not be shared between threads, and costs microseconds to make.
+    return list(Stemmer.Stemmer("english").stemWords(found))
