@@ -208,12 +208,13 @@ class Answer:
 class Encoding:
     """One text, encoded. vector: unit float32 (d,). tokens: unit float32 (n, d), or None when the model gives none.
 
-    offsets: int64 (n, 2), each token's code-point range in the text. length: the text's tokens before any
-    truncation, without special ones.
+    ids: int64 (n,), each token's number in the encoder's vocabulary. offsets: int64 (n, 2), its code-point range
+    in the text. length: the text's tokens before any truncation, without special ones.
     """
 
     vector: Floats
     tokens: Floats | None
+    ids: Ints
     offsets: Ints
     length: int
 
@@ -251,8 +252,15 @@ class Store(Protocol):
     def bm25(self, words: Sequence[str], count: int) -> tuple[dict[int, float], Floats]:
         """Words to the best passages, at most `count` with a score above 0, by number, and all passages' scores."""
 
-    def tokens(self, number: int) -> tuple[Floats, Ints] | None:
-        """A passage's token rows, float32 (n, d), and each token's sentence (n,), never falling; None without any."""
+    def frequencies(self, ids: Ints) -> Ints:
+        """Vocabulary numbers (n,) to the numbers of passages in which they occur (n,)."""
+
+    def tokens(self, numbers: Sequence[int]) -> tuple[Floats, Floats, Ints] | None:
+        """Passages' token rows, one passage after another; None when the index has none.
+
+        Gives rows float32 (n, d), each to be multiplied by its scale, float32 (n,), and how many of them each of
+        the passages' sentences has, int64 (sentences,).
+        """
 
 
 class Answerer(Protocol):

@@ -15,11 +15,15 @@ DIMENSION = 32
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
+def token_id(token: str) -> int:
+    """A token to its number, the same for the same letters."""
+    return int.from_bytes(hashlib.sha256(token.casefold().encode("utf-8", "replace")).digest()[:4], "big")
+
+
 @cache
 def token_row(token: str) -> Floats:
     """A token to its unit row: the same for the same letters, nearly orthogonal for others."""
-    seed = int.from_bytes(hashlib.sha256(token.casefold().encode("utf-8", "replace")).digest()[:8], "big")
-    row = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
+    row = np.random.default_rng(token_id(token)).standard_normal(DIMENSION).astype(np.float32)
     unit: Floats = row / np.linalg.norm(row)
     return unit
 
@@ -46,7 +50,8 @@ class HashEncoder:
         mean = tokens.sum(axis=0) if kept else token_row("")
         vector = mean / max(float(np.linalg.norm(mean)), 1e-9)
         offsets = np.array([m.span() for m in kept], np.int64).reshape(-1, 2)
-        return Encoding(vector.astype(np.float32), tokens, offsets, len(found))
+        ids = np.array([token_id(m.group()) for m in kept], np.int64)
+        return Encoding(vector.astype(np.float32), tokens, ids, offsets, len(found))
 
 
 class RowlessEncoder(HashEncoder):
@@ -54,4 +59,4 @@ class RowlessEncoder(HashEncoder):
 
     def encode_query(self, text: str) -> Encoding:
         made = super().encode_query(text)
-        return Encoding(made.vector, None, np.empty((0, 2), np.int64), made.length)
+        return Encoding(made.vector, None, np.empty(0, np.int64), np.empty((0, 2), np.int64), made.length)

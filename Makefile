@@ -1,0 +1,47 @@
+# The environment is .venv; every target does the set-up it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+HOST ?= 127.0.0.1
+PORT ?= 7860
+
+.PHONY: install chat test unit eval bench fit clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The web chat over the sample article.
+chat: install
+	$(BIN)/python -m index.build
+	$(BIN)/python app.py --host $(HOST) --port $(PORT)
+
+# Every test: unit, real model, real browser.
+test: install
+	$(BIN)/python -m tests.chromium
+	$(BIN)/python -m pytest
+
+# The tests that need neither model nor browser.
+unit: install
+	$(BIN)/python -m pytest -m 'not model and not browser'
+
+# The gold questions, against the committed baseline.
+eval: install
+	$(BIN)/python -m index.build
+	$(BIN)/python -m eval.run --check
+
+# The public sets: make bench DATA=folder
+bench: install
+	for set in squad2_test xquad qed_dev clapnq_dev quotesum_dev mtrag_test; do \
+		$(BIN)/python -m eval.bench --data "$(DATA)" --set $$set --json eval/results/$$set.json || exit 1; done
+
+# The confidence's coefficients: make fit DATA=folder
+fit: install
+	$(BIN)/python -m index.build
+	$(BIN)/python -m eval.fit --data "$(DATA)"
+
+clean:
+	rm -rf .venv index/built

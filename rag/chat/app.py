@@ -1,0 +1,166 @@
+"""A pipeline being opened to the chat's gradio page: draws answers, no retrieval logic. The only import of gradio."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+
+import gradio as gr
+
+from rag.chat.article import article
+from rag.chat.opening import Opening
+from rag.chat.render import conversation, problem
+from rag.chat.turns import Turn
+from rag.errors import RagError
+from rag.types import Document
+
+log = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+PACKAGED = "article.txt"  # the sample article's id, which the examples are about
+EXAMPLES = (
+    "Where do soldiers speak of “absolute hell”?",
+    "Why was Zelenskyy’s chief of staff fired?",
+    "What did Trump accuse European leaders of?",
+    "How old is Friedrich Merz?",  # which the article does not say
+)
+QUESTION_LIMIT = 2000  # characters
+AT_ONCE = 4  # questions of all sessions together that are answered at a time
+
+HEADER = (
+    '<header class="fn-header"><h1 class="fn-name">Footnote<sup aria-hidden="true">1</sup></h1>'
+    '<p class="fn-tagline">answers you can check</p></header>'
+)
+# gr.HTML's own way from a click in the page to an event in Python.
+EXAMPLE_CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-question]');
+  if (button) trigger('click', {question: button.dataset.question});
+});
+"""
+
+
+def mount(app: Any, opening: Opening) -> None:
+    """A FastAPI application and a pipeline being opened to the same application with the page at its root.
+
+    Our style and script go into the head as they are: gradio would rewrite the selectors of its `css`.
+    """
+    style, script = ((HERE / name).read_text("utf-8") for name in ("style.css", "chat.js"))
+    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    gr.mount_gradio_app(
+        app,
+        build(opening),
+        path="/",
+        theme=theme.set(body_background_fill="#faf8f4", body_background_fill_dark="#16181a"),
+        head=f"<style>{style}</style><script>{script}</script>",
+        favicon_path=str(HERE / "icon.svg"),
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+    )
+
+
+def build(opening: Opening) -> gr.Blocks:
+    """A pipeline being opened to the page and its events; the conversation is kept for each browser session."""
+    with gr.Blocks(title="Footnote: answers you can check", analytics_enabled=False, fill_width=True) as blocks:
+        turns = gr.State(())
+        gr.HTML(HEADER, elem_id="fn-header", apply_default_css=False, js_on_load=None)
+        new = gr.Button("New chat", elem_id="fn-new")
+        with gr.Column(elem_id="fn-chat"):
+            shown = gr.HTML(conversation(()), elem_id="fn-log", apply_default_css=False, js_on_load=EXAMPLE_CLICKS)
+            with gr.Row(elem_id="fn-composer"):
+                box = gr.Textbox(
+                    placeholder="Ask a question",
+                    label="Your question",
+                    show_label=False,
+                    container=False,
+                    lines=1,
+                    max_lines=5,
+                    max_length=QUESTION_LIMIT,
+                    autofocus=True,
+                    elem_id="fn-box",
+                )
+                ask = gr.Button("Ask", elem_id="fn-ask", variant="primary")
+        source = gr.HTML(
+            '<p class="fn-opening">Opening…</p>', elem_id="fn-article", apply_default_css=False, js_on_load=None
+        )
+        outputs = [shown, source, turns, box]
+        hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        blocks.load(lambda: _first(opening), outputs=[shown, source], **hidden)
+        asked = gr.on(
+            [box.submit, ask.click, shown.click],
+            _asker(opening),
+            inputs=[box, turns],
+            outputs=outputs,
+            concurrency_limit=AT_ONCE,
+            **hidden,
+        )
+        new.click(lambda: (*_first(opening), (), ""), outputs=outputs, cancels=[asked], **hidden)
+        gr.api(_api(opening), api_name="ask", concurrency_limit=AT_ONCE)
+    blocks.queue()
+    return blocks
+
+
+def _first(opening: Opening) -> tuple[str, str]:
+    """A pipeline being opened to the page before the first question; waits until it is open."""
+    try:
+        documents = opening.wait().documents
+    except Exception as error:
+        return conversation([Turn("Opening the index", None, _message(error))]), ""
+    return conversation((), examples=_examples(documents)), article(documents, ())
+
+
+def _examples(documents: tuple[Document, ...]) -> tuple[str, ...]:
+    return EXAMPLES if any(document.id == PACKAGED for document in documents) else ()
+
+
+def _asker(opening: Opening) -> Any:
+    """A pipeline being opened to the event's function, which first shows the question and then its answer."""
+
+    def asker(text: str, turns: tuple[Turn, ...], event: gr.EventData) -> Iterator[tuple[Any, ...]]:
+        example = (event._data or {}).get("question") if isinstance(event._data, dict) else None
+        question = str(example or text)[:QUESTION_LIMIT].strip()
+        if not question:
+            yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            return
+        documents: tuple[Document, ...] = opening.wait().documents if turns else ()
+        yield conversation(turns, pending=question, titles=len(documents) > 1), gr.skip(), gr.skip(), ""
+        try:
+            pipeline = opening.wait()
+            documents = pipeline.documents
+            turn = Turn(question, pipeline.ask(question))
+        except Exception as error:
+            turn = Turn(question, None, _message(error))
+        turns = (*turns, turn)
+        yield conversation(turns, titles=len(documents) > 1), article(documents, turns), turns, gr.skip()
+
+    return asker
+
+
+def _message(error: Exception) -> str:
+    """An error to what the reader is told; an unforeseen one is logged."""
+    if not isinstance(error, RagError):
+        log.error("a question could not be answered", exc_info=error)
+    return problem(error)
+
+
+def _api(opening: Opening) -> Any:
+    """A pipeline being opened to the function behind the endpoint `/ask`."""
+
+    def ask(question: str) -> dict[str, Any]:
+        """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits."""
+        try:
+            return opening.wait().ask(question).to_dict()
+        except Exception as error:
+            raise gr.Error(_message(error), print_exception=False) from None
+
+    return ask

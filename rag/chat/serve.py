@@ -1,0 +1,95 @@
+"""A callable that opens a pipeline, and an address, to a page that is served there until it is stopped.
+
+The page is served by our own uvicorn on a socket that we bound, not by gradio's `launch`: a busy port is known
+before anything loads, and nothing is asked over HTTP at start (gradio asks its own address, which a proxy in the
+environment would carry outside).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rag.chat.opening import Asks, Opening
+
+# gradio compiles its components' templates in the page, hence the two unsafe words. Nothing but this origin loads.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'self'; "
+    "object-src 'none'"
+)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """An address to a listening socket. Raises SettingsError: busy, not allowed, not of this machine."""
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"port {port} does not exist: give one from 1 to 65535 (--port)")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"port {port} on {host} is in use: stop the program that uses it, or choose another (--port)"
+        elif error.errno == errno.EACCES:
+            message = f"port {port} may not be used without more rights: choose one above 1023 (--port)"
+        else:
+            message = f"cannot listen on {host!r}, port {port}: {error.strerror or error} (--host, --port)"
+        raise SettingsError(message) from error
+
+
+def launch(pipeline_source: Callable[[], Asks], *, host: str, port: int) -> None:
+    """A callable that opens a pipeline, and an address, to a running chat; returns when it is stopped."""
+    with bind(host, port) as listening:
+        from rag.chat.opening import Opening
+
+        opening = Opening(pipeline_source)  # loads while gradio does
+        import uvicorn
+
+        app = make_app(opening)
+        name = f"[{host}]" if ":" in host else host
+        sys.stdout.write(f"Footnote is at http://{name}:{listening.getsockname()[1]} (stop it with Ctrl-C)\n")
+        sys.stdout.flush()
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, lifespan="on")
+        server = uvicorn.Server(config)
+        # A page that is still open holds a stream, whose end uvicorn would report with a trace.
+        logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
+
+
+def make_app(opening: Opening) -> Any:
+    """A pipeline being opened to the ASGI application: gradio's page, with the policy that nothing else loads."""
+    from fastapi import FastAPI
+
+    from rag.chat.app import mount
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    mount(app, opening)
+    return guarded(app)
+
+
+def guarded(app: Any) -> Any:
+    """An ASGI application to the same one, whose every response forbids the browser to load anything from outside."""
+    added = [
+        (b"content-security-policy", POLICY.encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *added]
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return wrapped

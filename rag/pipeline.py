@@ -1,0 +1,224 @@
+"""The one module that knows the order: documents become an index, a question becomes an Answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from rag import index as indexes
+from rag.cite import cite
+from rag.confidence import load_confidence
+from rag.encode import open_encoder
+from rag.errors import IndexDamagedError, IndexMissingError, QuestionError
+from rag.extract import ExtractiveAnswerer
+from rag.folders import current, locked, sha256_text
+from rag.load import packaged_corpus, read_folder
+from rag.retrieve import KEPT, retrieve
+from rag.settings import Settings
+from rag.split import CAP, LONGEST, TARGET, split
+from rag.text import normalise
+from rag.types import Answer, Answerer, Document, Encoder, Encoding, Retrieval
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]  # passages done, passages in all
+RECIPE = {"target": TARGET, "longest": LONGEST, "cap": CAP}
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What building came to. changed: False when the index was whole and up to date already."""
+
+    folder: Path
+    changed: bool
+    documents: int
+    passages: int
+
+
+def build_index(
+    documents: Path | Sequence[Document],
+    out: Path,
+    *,
+    settings: Settings | None = None,
+    encoder: Encoder | None = None,
+    say: Say = _silent,
+    progress: Progress = lambda done, total: None,
+    reached: Say = _silent,
+) -> Built:
+    """A folder (or documents) to an index in the folder `out`, all or nothing; nothing to do if it is up to date.
+
+    encoder: instead of the settings' model. say: told in a line what takes long. reached: see `folders.publish`.
+    Raises DocumentError, ModelError, StorageError.
+    """
+    settings = settings or Settings.from_environment()
+    texts = read_folder(documents) if isinstance(documents, Path) else tuple(documents)
+    encoder = encoder or open_encoder(settings.model, settings.cache, say=say)
+    cap = min(CAP, encoder.limit)
+    inputs = indexes.inputs_hash(texts, encoder, RECIPE)
+    with locked(out):
+        try:
+            manifest = current(out, mend="").manifest
+            if manifest.get("inputs") == inputs:
+                counts = manifest["counts"]
+                return Built(out, False, counts["documents"], counts["passages"])
+        except (IndexMissingError, IndexDamagedError):
+            pass
+        passages = [passage for text in texts for passage in split(text, encoder.count_tokens, cap)]
+
+        def encodings() -> Iterator[Encoding]:
+            for done, encoding in enumerate(encoder.encode_passages([p.text for p in passages]), start=1):
+                yield encoding
+                progress(done, len(passages))
+
+        indexes.write(out, texts, passages, encodings(), encoder, inputs=inputs, reached=reached)
+    return Built(out, True, len(texts), len(passages))
+
+
+class Pipeline:
+    """An open index with its encoder: hold one to ask many questions; threads may share it."""
+
+    def __init__(self, index: indexes.Index, encoder: Encoder, settings: Settings) -> None:
+        self._index, self._encoder, self.settings = index, encoder, settings
+        self._confidence = load_confidence()
+        self._answerer: Answerer = ExtractiveAnswerer()
+        self.threshold = self._confidence.threshold if settings.threshold is None else settings.threshold
+
+    @classmethod
+    def open(
+        cls,
+        index: Path | str | None = None,
+        *,
+        settings: Settings | None = None,
+        encoder: Encoder | None = None,
+        say: Say = _silent,
+    ) -> Pipeline:
+        """An index folder (else the settings', else the packaged article's) to a pipeline.
+
+        encoder: instead of the one that the index names; it must be the one it was built with.
+        Raises IndexMissingError, IndexDamagedError, ModelError, StorageError.
+        """
+        settings = settings or Settings.from_environment()
+        folder = Path(index) if index is not None else settings.index
+        if folder is None:
+            folder = _packaged(settings, encoder, say)
+        opened = indexes.Index.open(folder)
+        facts = opened.manifest["encoder"]
+        encoder = encoder or open_encoder(facts["model"], settings.cache, fingerprint=facts["fingerprint"], say=say)
+        if encoder.fingerprint != facts["fingerprint"]:
+            raise IndexDamagedError(
+                f"the index in {folder} was built with another encoder ({facts['model']}) than {encoder.model}; "
+                f"rebuild: {indexes.REBUILD.format(folder)}"
+            )
+        return cls(opened, encoder, settings)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, for opening or building another index with it."""
+        return self._encoder
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The index's documents, in order."""
+        return self._index.documents
+
+    def retrieve(self, question: str, keep: int = KEPT) -> Retrieval:
+        """A question to the best `keep` hits, their sentences scored. Raises QuestionError."""
+        return retrieve(_question(question), self._index, self._encoder, keep)
+
+    def ask(self, question: str) -> Answer:
+        """A question to an Answer. Raises QuestionError for one without a character to read."""
+        timings: dict[str, float] = {}
+        with _timed(timings, "retrieve"):
+            retrieval = self.retrieve(question)
+        with _timed(timings, "answer"):
+            confidence = self._confidence(retrieval.features) if retrieval.hits else 0.0
+            withheld = not retrieval.hits or confidence < self.threshold
+            text, claims = cite([] if withheld else self._answerer.answer(retrieval), retrieval.hits)
+        return Answer(
+            question=retrieval.question,
+            understood=retrieval.question,
+            text=self._silence() if withheld else text,
+            short=(),
+            claims=claims,
+            hits=retrieval.hits,
+            confidence=confidence,
+            abstained=withheld,
+            reason="No sentence matches the question closely enough; these come nearest." if withheld else "",
+            warnings=retrieval.warnings,
+            timings=timings,
+        )
+
+    def _silence(self) -> str:
+        return "The source does not say." if len(self.documents) == 1 else "The sources do not say."
+
+
+def ask(question: str, *, index: Path | str | None = None) -> Answer:
+    """A question to an Answer, from a built index folder, else FOOTNOTE_INDEX, else the packaged article.
+
+    Opened indexes are kept for the next call, and opened anew after a rebuild. Thread-safe.
+    Raises RagError: see `rag.errors`.
+    """
+    settings = Settings.from_environment()
+    folder = Path(index) if index is not None else settings.index
+    with _OPENING:
+        pipeline = _opened(folder and folder.resolve(), _version(folder), settings)
+    return pipeline.ask(question)
+
+
+_OPENING = threading.Lock()
+
+
+@lru_cache(maxsize=4)
+def _opened(folder: Path | None, version: str, settings: Settings) -> Pipeline:
+    return Pipeline.open(folder, settings=settings, say=_to_stderr)
+
+
+def _version(folder: Path | None) -> str:
+    """What CURRENT reads, so that a rebuilt index is opened anew; errors are left to opening."""
+    try:
+        return (folder / "CURRENT").read_text("utf-8") if folder else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _packaged(settings: Settings, encoder: Encoder | None, say: Say) -> Path:
+    """The packaged article's index in the user's cache, named by what it is made of, built if it is not there."""
+    texts = read_folder(packaged_corpus())
+    inputs = sha256_text(f"{indexes.FORMAT} {RECIPE} {[(text.id, text.title, text.sha256) for text in texts]}")
+    folder = settings.cache / f"article-{inputs[:12]}"
+    try:
+        current(folder, mend="")
+    except (IndexMissingError, IndexDamagedError):
+        say(f"building the sample article's index in {folder} (once) ...")
+        build_index(texts, folder, settings=Settings(cache=settings.cache), encoder=encoder, say=say)
+    return folder
+
+
+def _question(question: str) -> str:
+    """Any string to the question as it is asked. Raises QuestionError."""
+    text = normalise(question).strip()
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise QuestionError(f"the question {question[:20]!r} is empty: write what you want to know")
+    return text
+
+
+def _to_stderr(line: str) -> None:
+    import sys
+
+    sys.stderr.write(line + "\n")
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the milliseconds that a stage takes."""
+    start = time.perf_counter()
+    yield
+    timings[stage] = (time.perf_counter() - start) * 1000

@@ -1,0 +1,112 @@
+"""A question to hits in order, with their sentences scored: candidates, late interaction, fusion.
+
+The figures behind the constants are in `eval/LOG.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag.text import words
+from rag.types import Encoder, Encoding, Floats, Hit, Retrieval, Signal, Store
+
+DEPTH = 100  # candidates from the dense ranking, and from BM25
+KEPT = 10  # hits returned
+WEIGHTS = {"late_sentence": 1.0, "late_passage": 1.0, "bm25": 0.25}
+WEIGHTS_WITHOUT_TOKENS = {"dense": 1.0, "bm25": 1.0}
+CONTEXT = 0.5  # of its passage's score, in a sentence's
+
+Matches = list[Floats]  # a candidate's sentences against the question's terms: (sentences, terms) each
+
+
+def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) -> Retrieval:
+    """A normalised question to the best passages of a store, at most `keep`.
+
+    Candidates are the DEPTH best by the passages' dense rows and by BM25. Late interaction (ColBERT's MaxSim, over
+    the encoder's own token rows) gives each of the question's terms its best cosine in every sentence and passage;
+    their mean is weighted by the terms' rarity. The scores are standardised over the candidates, since they carry
+    more than their order, and summed with WEIGHTS.
+    """
+    encoding = encoder.encode_query(question)
+    asked = words(question)
+    nearest = store.dense(encoding.vector, DEPTH)
+    lexical, bm25 = store.bm25(asked, DEPTH)
+    numbers = sorted(nearest.keys() | lexical.keys())
+    lowest = min(nearest.values(), default=0.0)  # for those that only BM25 found
+    rankings = {"bm25": bm25[numbers], "dense": np.array([nearest.get(n, lowest) for n in numbers], np.float32)}
+    mix = WEIGHTS_WITHOUT_TOKENS
+    if late := _late(question, encoding, store, numbers):
+        matches, weights = late
+        mix = WEIGHTS
+    else:
+        matches, weights = _by_words(asked, store, numbers)
+    sentence = [m @ weights for m in matches]
+    passage = np.array([m.max(axis=0) @ weights for m in matches], np.float32)
+    rankings |= {"late_sentence": np.array([s.max() for s in sentence], np.float32), "late_passage": passage}
+    scores = sum((weight * _standardised(rankings[name]) for name, weight in mix.items()), np.zeros(len(numbers)))
+    order = np.argsort(-scores, kind="stable")
+    ranks = {name: np.argsort(np.argsort(-values, kind="stable")) + 1 for name, values in rankings.items()}
+    hits = tuple(
+        Hit(
+            passage=store.passage(numbers[i]),
+            score=float(scores[i]),
+            sentence_scores=tuple(float(s) for s in sentence[i] + CONTEXT * passage[i]),
+            trace={name: Signal(float(rankings[name][i]), int(ranks[name][i])) for name in rankings},
+        )
+        for i in order[:keep]
+    )
+    kept = tuple(matches[i] for i in order[:keep])
+    return Retrieval(question, hits, kept, weights, _features(hits, kept, weights), _warnings(encoding, encoder))
+
+
+def _late(
+    question: str, encoding: Encoding, store: Store, numbers: Sequence[int]
+) -> tuple[Matches, Floats] | None:
+    """The candidates' matches with the question's tokens, and the tokens' weights; None without token rows."""
+    stored = store.tokens(numbers)
+    signs = [not any(c.isalnum() for c in question[start:end]) for start, end in encoding.offsets]
+    terms = np.flatnonzero(~np.array(signs, bool)) if not all(signs) else np.arange(len(signs))
+    if encoding.tokens is None or stored is None or not len(terms):
+        return None
+    found = store.frequencies(encoding.ids[terms])
+    rarity = np.log1p((len(store) - found + 0.5) / (found + 0.5))  # BM25's inverse document frequency
+    weights = (rarity / rarity.sum()).astype(np.float32)
+    rows, scales, lengths = stored
+    cosines = rows @ encoding.tokens[terms].T * scales[:, None]
+    best = np.zeros((len(lengths), len(terms)), np.float32)
+    held = lengths > 0
+    best[held] = np.maximum.reduceat(cosines, (np.cumsum(lengths) - lengths)[held], axis=0)
+    counts = [len(store.passage(number).sentences) for number in numbers]
+    return np.split(best, np.cumsum(counts)[:-1]), weights
+
+
+def _by_words(asked: Sequence[str], store: Store, numbers: Sequence[int]) -> tuple[Matches, Floats]:
+    """As `_late`, for an encoder without token rows: a sentence matches the words of the question that it holds."""
+    terms = sorted(set(asked)) or [""]
+    matches = []
+    for number in numbers:
+        passage = store.passage(number)
+        held = [set(words(passage.document.text[start:end])) for start, end in passage.sentences]
+        matches.append(np.array([[term in has for term in terms] for has in held], np.float32))
+    return matches, np.full(len(terms), 1 / len(terms), np.float32)
+
+
+def _standardised(scores: Floats) -> Floats:
+    """Scores to mean 0 and standard deviation 1; all equal to 0."""
+    spread = float(scores.std()) if len(scores) else 0.0
+    return (scores - scores.mean()) / spread if spread > 1e-9 else np.zeros_like(scores)
+
+
+def _features(hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
+    return {}
+
+
+def _warnings(encoding: Encoding, encoder: Encoder) -> tuple[str, ...]:
+    found = []
+    if encoding.length > encoder.limit:
+        found.append(f"The question has {encoding.length} tokens; only its first {encoder.limit} were read.")
+    if encoding.tokens is None:
+        found.append(f"{encoder.model} gives no token vectors: ranked by dense and BM25 only.")
+    return tuple(found)

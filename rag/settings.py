@@ -1,0 +1,59 @@
+"""The environment to a frozen `Settings`: the few dials, each with its variable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rag.errors import SettingsError
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+def _user_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("footnote", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user may set.
+
+    index: a built index folder (FOOTNOTE_INDEX); None is the packaged article's, built once in the cache.
+    model: a sentence-transformers id or folder to build with (FOOTNOTE_MODEL).
+    cache: where exports and the packaged article's index are kept (FOOTNOTE_CACHE).
+    threshold: answers with less confidence are withheld, in [0, 1] (FOOTNOTE_THRESHOLD); None is the fitted one,
+        0 always answers.
+    """
+
+    index: Path | None = None
+    model: str = DEFAULT_MODEL
+    cache: Path = field(default_factory=_user_cache)
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise SettingsError(
+                f"the threshold is {self.threshold}; give a number from 0 (always answer) to 1 "
+                "(FOOTNOTE_THRESHOLD), or leave it out"
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Variables to settings; an empty variable counts as unset. Raises SettingsError."""
+        env = os.environ if environment is None else environment
+        threshold = None
+        if text := env.get("FOOTNOTE_THRESHOLD"):
+            try:
+                threshold = float(text)
+            except ValueError:
+                raise SettingsError(f"FOOTNOTE_THRESHOLD is {text!r}; give a number from 0 to 1") from None
+        return cls(
+            index=Path(env["FOOTNOTE_INDEX"]) if env.get("FOOTNOTE_INDEX") else None,
+            model=env.get("FOOTNOTE_MODEL") or DEFAULT_MODEL,
+            cache=Path(env["FOOTNOTE_CACHE"]) if env.get("FOOTNOTE_CACHE") else _user_cache(),
+            threshold=threshold,
+        )

@@ -1,0 +1,311 @@
+"""The index against brute force, BM25 against its formula written out, and every file that it writes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag import Document, Encoding, IndexDamagedError, IndexMissingError, Passage, Span, index, make_document
+from rag.folders import locked, publish
+from rag.index import BM25, FORMAT, Index, inputs_hash, write
+from rag.split import split
+from rag.text import words
+from tests.fakes import DIMENSION, HashEncoder, RowlessEncoder, token_id, token_row
+
+DOCUMENTS = (
+    make_document(
+        "The Normans came to Normandy 😀. Rollo led the Normans.\r\n“Café” has an é. 中文句子在这里。",
+        id="a",
+        title="é",
+    ),
+    make_document(
+        "Rice is cooked in water. Cook the rice for twelve minutes.\u2028Salt the water.", id="b", source="x"
+    ),
+    make_document("Rollo ate rice in Normandy, with water and salt.", id="c"),
+)
+QUESTIONS = [
+    "Normandy, rice and water",
+    "Who led the Normans?",
+    "rice 😀 water",
+    "中文 句子 é",
+    "“twelve” minutes",
+    "Rollo Rollo rice",
+]
+
+
+def one_sentence_each(documents: Sequence[Document]) -> list[Passage]:
+    """Documents to passages of a single sentence."""
+    from rag.text import sentences
+
+    return [Passage(document, span, (span,)) for document in documents for span in sentences(document.text)]
+
+
+def build(folder: Path, passages: Sequence[Passage], encoder: HashEncoder) -> Index:
+    """Passages to an open index of them."""
+    encodings = encoder.encode_passages([passage.text for passage in passages])
+    with locked(folder):
+        write(folder, DOCUMENTS, passages, encodings, encoder, inputs="the inputs")
+    return Index.open(folder, deep=True)
+
+
+@pytest.fixture
+def passages(encoder: HashEncoder) -> list[Passage]:
+    return [passage for document in DOCUMENTS for passage in split(document, encoder.count_tokens, 12)]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, passages: list[Passage], encoder: HashEncoder) -> Index:
+    return build(tmp_path / "made", passages, encoder)
+
+
+def test_documents_and_passages_come_back_equal(opened: Index, passages: list[Passage]) -> None:
+    assert opened.documents == DOCUMENTS
+    assert len(opened) == len(passages) > len(DOCUMENTS)
+    assert [opened.passage(number) for number in range(len(opened))] == passages
+    assert any(len(passage.sentences) > 1 for passage in passages)
+    for number in range(len(opened)):
+        passage = opened.passage(number)
+        assert passage.document in opened.documents
+        assert passage.document.text[slice(*passage.span)] == passage.text
+
+
+def test_the_manifest(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+    manifest = opened.manifest
+    assert (manifest["format"], manifest["inputs"]) == (FORMAT, "the inputs")
+    assert manifest["encoder"] == {"model": "hash", "fingerprint": encoder.fingerprint, "dimension": DIMENSION}
+    assert manifest["counts"] == {
+        "documents": 3,
+        "passages": len(passages),
+        "sentences": sum(len(passage.sentences) for passage in passages),
+        "tokens": sum(encoder.count_tokens([passage.text for passage in passages])),
+        "characters": sum(len(document.text) for document in DOCUMENTS),
+    }
+
+
+def test_its_files_are_those_that_are_documented(opened: Index) -> None:
+    names = {name.partition("/")[0] for name in opened.manifest["files"]}
+    assert names == {
+        "documents.jsonl", "passages.npy", "sentences.npy", "dense.faiss", "bm25", "tokens.i8",
+        "token_places.npy", "token_scales.npy", "frequencies.npy",
+    }  # fmt: skip
+    assert all(name in (index.__doc__ or "") for name in names)
+
+
+def test_nothing_that_is_written_is_pickled(opened: Index) -> None:
+    (folder,) = (path for path in opened.folder.iterdir() if path.is_dir())
+    for path in folder.rglob("*.npy"):
+        np.load(path, allow_pickle=False)
+    for path in folder.rglob("*"):
+        assert not path.is_file() or not path.read_bytes().startswith(b"\x80"), path  # pickle's first byte
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("count", [1, 3, 1000])
+def test_dense_equals_brute_force(
+    opened: Index, passages: list[Passage], encoder: HashEncoder, question: str, count: int
+) -> None:
+    rows = np.stack([made.vector for made in encoder.encode_passages([passage.text for passage in passages])])
+    vector = encoder.encode_query(question).vector
+    expected = rows @ vector
+    found = opened.dense(vector, count)
+    assert list(found) == list(np.argsort(-expected)[:count])
+    assert [found[number] for number in found] == pytest.approx([float(expected[number]) for number in found], abs=1e-6)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("count", [1, 3, 1000])
+def test_bm25_equals_its_formula(opened: Index, passages: list[Passage], question: str, count: int) -> None:
+    corpus = [words(passage.text) for passage in passages]
+    k1, b = float(str(BM25["k1"])), float(str(BM25["b"]))
+    average = sum(map(len, corpus)) / len(corpus)
+
+    def score(held: list[str]) -> float:  # Lucene's, as in "Which BM25 do you mean?" (Kamphuis et al., 2020)
+        total = 0.0
+        for word in words(question):
+            holding = sum(word in other for other in corpus)
+            idf = math.log(1 + (len(corpus) - holding + 0.5) / (holding + 0.5))
+            times = held.count(word)
+            total += idf * times / (times + k1 * (1 - b + b * len(held) / average))
+        return total
+
+    expected = [score(held) for held in corpus]
+    best, scores = opened.bm25(words(question), count)
+    assert scores.tolist() == pytest.approx(expected, abs=1e-6)
+    assert max(expected) > 0
+    wanted = sorted((value for value in expected if value > 0), reverse=True)[:count]
+    assert sorted(best.values(), reverse=True) == pytest.approx(wanted, abs=1e-6)
+    assert all(best[number] == pytest.approx(expected[number], abs=1e-6) for number in best)
+
+
+def test_bm25_by_hand(tmp_path: Path, encoder: HashEncoder) -> None:
+    passages = one_sentence_each((make_document("Cat dog dog. Cat.", id="a"),))
+    found = build(tmp_path / "made", passages, encoder)
+    # two passages of 3 and 1 words, 2 on average. dog: in one; log(1 + 1.5/1.5) = .6931; 2 / (2 + 1.2 (.25 + .75 1.5))
+    assert found.bm25(["dog"], 9)[0] == {0: pytest.approx(0.693147 * 2 / (2 + 1.2 * 1.375), abs=1e-6)}
+    # cat: in both; log(1 + .5/2.5) = .1823
+    best, scores = found.bm25(["cat"], 9)
+    assert best == {
+        0: pytest.approx(0.182322 / (1 + 1.2 * 1.375), abs=1e-6),
+        1: pytest.approx(0.182322 / (1 + 1.2 * 0.625), abs=1e-6),
+    }
+    assert scores.tolist() == [best[0], best[1]]
+
+
+@pytest.mark.parametrize("asked", [[], ["zebra"], ["zebra", "中", "😀"]])
+def test_words_that_are_nowhere_find_nothing(opened: Index, asked: list[str]) -> None:
+    best, scores = opened.bm25(asked, 5)
+    assert best == {}
+    assert scores.tolist() == [0.0] * len(opened)
+
+
+def test_token_rows_are_eight_bits_and_a_scale(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+    for number, passage in enumerate(passages):
+        found = opened.tokens([number])
+        made = encoder.encode_query(passage.text).tokens
+        assert found is not None
+        assert made is not None
+        rows, scales, _ = found
+        assert [str(rows.dtype), str(scales.dtype)] == ["float32", "float32"]
+        assert rows.shape == made.shape
+        assert np.abs(rows).max(axis=1).tolist() == [127.0] * len(rows)
+        assert (rows == np.rint(rows)).all()
+        # each figure is within half a step of what was encoded
+        assert (np.abs(rows * scales[:, None] - made) <= scales[:, None] * 0.5001).all()
+        assert scales == pytest.approx(np.abs(made).max(axis=1) / 127)
+
+
+def test_token_rows_by_sentence(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+    several = 0
+    for number, passage in enumerate(passages):
+        found = opened.tokens([number])
+        assert found is not None
+        offsets = (encoder.encode_query(passage.text).offsets + passage.span.start).tolist()
+        expected = [sum(span.start <= s < e <= span.end for s, e in offsets) for span in passage.sentences]
+        assert found[2].tolist() == expected
+        assert sum(expected) == len(found[0])
+        several += len(expected) > 1
+    assert several
+
+
+def test_token_rows_of_several_passages_follow_one_another(opened: Index) -> None:
+    numbers = [3, 0, 1]
+    together = opened.tokens(numbers)
+    alone = [found for number in numbers if (found := opened.tokens([number])) is not None]
+    assert together is not None
+    for position in range(3):
+        assert together[position].tolist() == np.concatenate([found[position] for found in alone]).tolist()
+
+
+def test_a_token_row_is_that_of_its_word(opened: Index) -> None:
+    found = opened.tokens([len(opened) - 1])
+    assert found is not None
+    assert found[0][0] * found[1][0] == pytest.approx(token_row("Rollo"), abs=0.005)
+
+
+def test_an_encoder_without_token_rows(tmp_path: Path, passages: list[Passage]) -> None:
+    encoder = RowlessEncoder("rowless")
+    found = build(tmp_path / "made", passages, encoder)
+    assert found.tokens([0]) is None
+    assert found.manifest["counts"]["tokens"] == 0
+    assert not [name for name in found.manifest["files"] if name.startswith("token")]
+    assert list(found.dense(encoder.encode_query(passages[2].text).vector, 1)) == [2]
+
+
+def test_frequencies_are_of_passages(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+    asked = ["rollo", "rice", "中文句子在这里", "é", "😀", "the", "zebra", "."]
+    held = [{token.casefold() for token in re.findall(r"\w+|[^\w\s]", passage.text)} for passage in passages]
+    expected = [sum(word in tokens for tokens in held) for word in asked]
+    assert expected[6] == 0 < expected[1] < expected[7]
+    assert opened.frequencies(np.array([token_id(word) for word in asked], np.int64)).tolist() == expected
+    assert opened.frequencies(np.array([-1, 2**62], np.int64)).tolist() == [0, 0]
+    assert opened.frequencies(np.empty(0, np.int64)).tolist() == []
+
+
+def test_passages_without_a_single_token(tmp_path: Path) -> None:
+    class Deaf(HashEncoder):
+        """Gives token rows, but of no token: as a real one does for signs that it drops."""
+
+        def encode_query(self, text: str) -> Encoding:
+            made = super().encode_query(text)
+            rows = np.empty((0, DIMENSION), np.float32)
+            return Encoding(made.vector, rows, np.empty(0, np.int64), np.empty((0, 2), np.int64), 0)
+
+    passages = one_sentence_each(DOCUMENTS)
+    found = build(tmp_path / "made", passages, Deaf("deaf"))
+    assert found.tokens([1]) is None
+    assert found.frequencies(np.array([token_id("rice")], np.int64)).tolist() == [0]
+    assert found.passage(1) == passages[1]
+
+
+@pytest.mark.parametrize("text", ["The of and.", "😀 … !?", "。"])
+def test_a_corpus_without_a_word_has_no_bm25(tmp_path: Path, encoder: HashEncoder, text: str) -> None:
+    document = make_document(text, id="d")
+    span = Span(0, len(document.text))
+    folder = tmp_path / "made"
+    with locked(folder):
+        made = encoder.encode_passages([text])
+        write(folder, [document], [Passage(document, span, (span,))], made, encoder, inputs="")
+    found = Index.open(folder)
+    assert not [name for name in found.manifest["files"] if name.startswith("bm25")]
+    assert found.bm25(["rice"], 5)[0] == {}
+    assert found.bm25(["rice"], 5)[1].tolist() == [0.0]
+    assert found.passage(0).text == text
+
+
+def test_encodings_must_match_the_passages(tmp_path: Path, passages: list[Passage], encoder: HashEncoder) -> None:
+    folder = tmp_path / "made"
+    with pytest.raises(ValueError, match="zip"), locked(folder):
+        write(folder, DOCUMENTS, passages, encoder.encode_passages(["one"]), encoder, inputs="")
+    with pytest.raises(IndexMissingError):
+        Index.open(folder)
+
+
+def test_steps_are_told(tmp_path: Path, passages: list[Passage], encoder: HashEncoder) -> None:
+    steps: list[str] = []
+    folder = tmp_path / "made"
+    encodings = encoder.encode_passages([passage.text for passage in passages])
+    with locked(folder):
+        write(folder, DOCUMENTS, passages, encodings, encoder, inputs="", reached=steps.append)
+    assert steps == "made texts bm25 vectors written synced renamed pointed swapped".split()
+
+
+def test_opening_nothing_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(IndexMissingError) as caught:
+        Index.open(tmp_path / "gone")
+    assert str(caught.value).endswith(f"build it: footnote index [FOLDER] --out {tmp_path / 'gone'}")
+
+
+@pytest.mark.parametrize("format", [FORMAT + 1, "1", None])
+def test_another_format_is_refused(tmp_path: Path, format: object) -> None:
+    with locked(tmp_path):
+        publish(tmp_path, lambda folder: {} if format is None else {"format": format})
+    with pytest.raises(IndexDamagedError) as caught:
+        Index.open(tmp_path)
+    assert str(caught.value) == (
+        f"the index in {tmp_path} has format {format}, this version reads {FORMAT}; "
+        f"rebuild: footnote index [FOLDER] --out {tmp_path}"
+    )
+
+
+def test_the_inputs_hash_depends_on_every_input(encoder: HashEncoder) -> None:
+    recipe = {"target": 1, "cap": 2}
+    same = inputs_hash(DOCUMENTS, encoder, recipe)
+    assert same == inputs_hash(tuple(make_document(d.text, id=d.id, title=d.title, source=d.source) for d in DOCUMENTS),
+                               HashEncoder(), {"cap": 2, "target": 1})  # fmt: skip
+    first, *others = DOCUMENTS
+    different = {
+        inputs_hash(DOCUMENTS[::-1], encoder, recipe),
+        inputs_hash(others, encoder, recipe),
+        inputs_hash(DOCUMENTS, HashEncoder("other"), recipe),
+        inputs_hash(DOCUMENTS, encoder, {**recipe, "cap": 3}),
+        inputs_hash([make_document(first.text + "!", id="a", title=first.title), *others], encoder, recipe),
+        inputs_hash([make_document(first.text, id="z", title=first.title, source="a"), *others], encoder, recipe),
+        inputs_hash([make_document(first.text, id="a", title="other"), *others], encoder, recipe),
+        inputs_hash([make_document(first.text, id="a", title=first.title, source="y"), *others], encoder, recipe),
+    }
+    assert len(different | {same}) == 9

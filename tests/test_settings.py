@@ -1,0 +1,71 @@
+"""Settings: each dial from its variable, and the values that are refused."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+from platformdirs import user_cache_path
+
+from rag import Settings, SettingsError
+from rag.settings import DEFAULT_MODEL
+
+
+def test_defaults() -> None:
+    settings = Settings()
+    assert (settings.index, settings.model, settings.threshold) == (None, DEFAULT_MODEL, None)
+    assert settings.cache == user_cache_path("footnote", appauthor=False)
+    assert Settings.from_environment({}) == settings
+
+
+def test_every_variable(tmp_path: Path) -> None:
+    found = Settings.from_environment(
+        {
+            "FOOTNOTE_INDEX": f"{tmp_path}/中文 é",
+            "FOOTNOTE_MODEL": "some/model",
+            "FOOTNOTE_CACHE": str(tmp_path / "😀"),
+            "FOOTNOTE_THRESHOLD": "0.25",
+        }
+    )
+    assert found == Settings(tmp_path / "中文 é", "some/model", tmp_path / "😀", 0.25)
+
+
+def test_an_empty_variable_is_unset() -> None:
+    names = ("INDEX", "MODEL", "CACHE", "THRESHOLD")
+    assert Settings.from_environment({f"FOOTNOTE_{name}": "" for name in names}) == Settings()
+
+
+def test_the_real_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOOTNOTE_THRESHOLD", "1")
+    monkeypatch.setenv("FOOTNOTE_INDEX", "here")
+    assert Settings.from_environment() == Settings.from_environment(
+        {**os.environ, "FOOTNOTE_THRESHOLD": "1.0", "FOOTNOTE_INDEX": "here"}
+    )
+    assert Settings.from_environment().threshold == 1.0
+
+
+@pytest.mark.parametrize("threshold", [-0.01, 1.01, float("nan"), float("inf")])
+def test_a_threshold_outside_the_range_is_refused(threshold: float) -> None:
+    with pytest.raises(SettingsError, match=rf"the threshold is {threshold}; .*FOOTNOTE_THRESHOLD"):
+        Settings(threshold=threshold)
+    with pytest.raises(SettingsError, match="FOOTNOTE_THRESHOLD"):
+        Settings.from_environment({"FOOTNOTE_THRESHOLD": str(threshold)})
+
+
+@pytest.mark.parametrize("text", ["high", "0,5", "😀", " "])
+def test_a_threshold_that_is_no_number_is_named(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"FOOTNOTE_THRESHOLD": text})
+    assert str(caught.value) == f"FOOTNOTE_THRESHOLD is {text!r}; give a number from 0 to 1"
+
+
+@pytest.mark.parametrize("threshold", [0, 0.0, 1, 1.0])
+def test_the_ends_of_the_range_are_allowed(threshold: float) -> None:
+    assert Settings(threshold=threshold).threshold == threshold
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().model = "other"  # type: ignore[misc]
