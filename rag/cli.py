@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import sys
@@ -15,18 +17,32 @@ from rag.errors import RagError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Arguments to an exit status: 0, 1 when something is wrong (said in a line), 2 when the arguments are."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         command: Callable[[argparse.Namespace], int] = options.command
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
+        return status
     except RagError as error:
         sys.stderr.write(f"footnote: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a full disk, or a reader that has gone
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"footnote: cannot write the output: {error.strerror or error}\n")
+        _discard_output()
         return 1
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere, so that leaving does not try to write it again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,7 +87,8 @@ def _ask(options: argparse.Namespace) -> int:
 
     answer = Pipeline.open(options.index, say=_say).ask(" ".join(options.question))
     if options.json:
-        sys.stdout.write(json.dumps(answer.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+        sys.stdout.write(json.dumps(answer.to_dict(), indent=2, ensure_ascii=ascii_only) + "\n")
     else:
         sys.stdout.write(to_text(answer) + "\n")
     return 0

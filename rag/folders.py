@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def current(folder: Path, *, mend: str, deep: bool = False) -> Version:
     mend: the command that an error names. Raises IndexMissingError, IndexDamagedError, StorageError.
     """
     try:
-        line = (folder / CURRENT).read_text("utf-8")
+        line = (folder / CURRENT).read_bytes().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise IndexMissingError(f"there is nothing built in {folder}; build it: {mend}") from None
     except UnicodeDecodeError:
@@ -80,7 +81,7 @@ def _checked(folder: Path, line: str, mend: str, deep: bool) -> Version:
         return IndexDamagedError(f"the index in {folder} is damaged: {what}; rebuild: {mend}")
 
     parts = line.split()
-    if len(parts) != 2 or Path(parts[0]).name != parts[0] or line != f"{parts[0]} {parts[1]}\n":
+    if len(parts) != 2 or not re.fullmatch(r"v[0-9]+", parts[0]) or line != f"{parts[0]} {parts[1]}\n":
         raise damaged(f"{CURRENT} reads {line[:80]!r}")
     path = folder / parts[0]
     try:
@@ -88,11 +89,19 @@ def _checked(folder: Path, line: str, mend: str, deep: bool) -> Version:
         if hashlib.sha256(raw).hexdigest() != parts[1]:
             raise damaged(f"{path.name}/{MANIFEST} is not the one that {CURRENT} names")
         manifest: dict[str, Any] = json.loads(raw)
-        for name, entry in manifest["files"].items():
+        listed = [(name, entry["bytes"], entry["sha256"]) for name, entry in manifest["files"].items()]
+    except FileNotFoundError as error:
+        raise damaged(f"{Path(str(error.filename)).name} is missing") from None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise damaged(f"{path.name}/{MANIFEST} has not the form of a manifest") from None
+    try:
+        for name, length, sha256 in listed:
             size = (path / name).stat().st_size
-            if size != entry["bytes"]:
-                raise damaged(f"{path.name}/{name} has {size} bytes, not {entry['bytes']}")
-            if (deep or size <= SMALL) and sha256_file(path / name) != entry["sha256"]:
+            if size != length:
+                raise damaged(f"{path.name}/{name} has {size} bytes, not {length}")
+            if (deep or size <= SMALL) and sha256_file(path / name) != sha256:
                 raise damaged(f"the bytes of {path.name}/{name} are not those that were written")
     except FileNotFoundError as error:
         raise damaged(f"{Path(str(error.filename)).name} is missing") from None

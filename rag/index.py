@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.errors import IndexDamagedError
+from rag.errors import IndexDamagedError, StorageError
 from rag.folders import Version, current, publish, sha256_text
 from rag.text import words
 from rag.types import Document, Encoder, Encoding, Floats, Ints, Passage, Span
@@ -125,7 +125,7 @@ def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[
             lengths.append(np.bincount(owners, minlength=len(starts)))
             scales.append(scale.astype(np.float32))
             terms.append(np.unique(encoding.ids))
-    faiss.write_index(dense, str(path / "dense.faiss"))
+    (path / "dense.faiss").write_bytes(faiss.serialize_index(dense).tobytes())  # Python's errors, and any path
     all_scales = np.concatenate(scales)
     if not len(all_scales):
         (path / "tokens.i8").unlink()
@@ -152,7 +152,7 @@ class Index:
             Passage(self.documents[document], Span(start, end), grouped[number])
             for number, (document, start, end) in enumerate(np.load(path / "passages.npy", allow_pickle=False).tolist())
         )
-        self._dense = faiss.read_index(str(path / "dense.faiss"))
+        self._dense = faiss.deserialize_index(np.fromfile(path / "dense.faiss", np.uint8))
         self._bm25 = None
         if (path / "bm25").is_dir():
             import bm25s
@@ -180,7 +180,12 @@ class Index:
                 f"the index in {folder} has format {version.manifest.get('format')}, this version reads {FORMAT}; "
                 f"rebuild: {rebuild}"
             )
-        return cls(version)
+        try:
+            return cls(version)
+        except PermissionError as error:
+            raise StorageError(f"cannot read {error.filename}: {error.strerror}") from error
+        except Exception as error:  # what numpy, json, faiss and bm25s raise on files that are not theirs
+            raise IndexDamagedError(f"the index in {folder} is damaged ({error}); rebuild: {rebuild}") from error
 
     def __len__(self) -> int:
         return len(self._passages)
@@ -206,6 +211,8 @@ class Index:
 
     def frequencies(self, ids: Ints) -> Ints:
         """Vocabulary numbers (n,) to the numbers of passages in which they occur (n,)."""
+        if self._tokens is None:
+            return np.zeros(len(ids), np.int64)
         places = np.minimum(np.searchsorted(self._terms[:, 0], ids), len(self._terms) - 1)
         counts: Ints = np.where(self._terms[places, 0] == ids, self._terms[places, 1], 0)
         return counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -35,20 +36,10 @@ def read_folder(folder: Path) -> tuple[Document, ...]:
     Raises DocumentError: nothing there, not readable, not UTF-8, nothing but white space.
     """
     try:
-        if folder.is_file():
-            paths, base = [folder], folder.parent
-        else:
-            base = folder
-            listed = sorted(folder.rglob("*")) if any(folder.iterdir()) else []
-            paths = [
-                path
-                for path in listed
-                if path.suffix.lower() in SUFFIXES
-                and path.is_file()
-                and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-            ]
+        alone = folder.is_file()
     except OSError as error:
-        raise DocumentError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+        raise DocumentError(f"cannot read {folder}: {error.strerror or error}") from error
+    base, paths = (folder.parent, [folder]) if alone else (folder, _below(folder))
     titles = _titles(base / TITLES)
     documents = []
     for path in paths:
@@ -72,6 +63,19 @@ def packaged_corpus() -> Path:
     return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / "index" / "corpus"
 
 
+def _below(folder: Path) -> list[Path]:
+    """The text files below a folder, hidden ones apart, in the order of their paths."""
+
+    def refuse(error: OSError) -> None:
+        raise DocumentError(f"cannot read the folder {error.filename}: {error.strerror or error}") from error
+
+    found = []
+    for place, folders, names in os.walk(folder, onerror=refuse):  # unlike rglob, it tells what it cannot read
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place) / name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+    return sorted(path for path in found if path.is_file())
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
@@ -87,5 +91,5 @@ def _titles(path: Path) -> dict[str, dict[str, str]]:
     try:
         titles = json.loads(_read(path))
         return {str(name): {key: str(value) for key, value in entry.items()} for name, entry in titles.items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise DocumentError(f'{path} must map file names to {{"title": ..., "source": ...}}: {error}') from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rag import index as indexes
 from rag.cite import cite
 from rag.confidence import load_confidence
 from rag.encode import open_encoder
-from rag.errors import IndexDamagedError, IndexMissingError, QuestionError
+from rag.errors import DocumentError, IndexDamagedError, IndexMissingError, QuestionError
 from rag.extract import ExtractiveAnswerer
 from rag.folders import current, locked, sha256_text
 from rag.load import packaged_corpus, read_folder
@@ -60,15 +61,15 @@ def build_index(
     """
     settings = settings or Settings.from_environment()
     texts = read_folder(documents) if isinstance(documents, Path) else tuple(documents)
+    _check(texts)
     encoder = encoder or open_encoder(settings.model, settings.cache, say=say)
     cap = min(CAP, encoder.limit)
     inputs = indexes.inputs_hash(texts, encoder, RECIPE)
     with locked(out):
         try:
-            manifest = current(out, mend="").manifest
-            if manifest.get("inputs") == inputs:
-                counts = manifest["counts"]
-                return Built(out, False, counts["documents"], counts["passages"])
+            index = indexes.Index.open(out, deep=True)
+            if index.manifest.get("inputs") == inputs:
+                return Built(out, False, len(index.documents), len(index))
         except (IndexMissingError, IndexDamagedError):
             pass
         passages = [passage for text in texts for passage in split(text, encoder.count_tokens, cap)]
@@ -80,6 +81,15 @@ def build_index(
 
         indexes.write(out, texts, passages, encodings(), encoder, inputs=inputs, reached=reached)
     return Built(out, True, len(texts), len(passages))
+
+
+def _check(texts: Sequence[Document]) -> None:
+    """Raise DocumentError when there is nothing to index, or when two documents have one id."""
+    if not any(text.text.strip() for text in texts):
+        raise DocumentError(f"there is no text to index in {len(texts)} document(s): give one that is not empty")
+    id, count = Counter(text.id for text in texts).most_common(1)[0]
+    if count > 1:
+        raise DocumentError(f"{count} documents have the id {id!r}: give each its own (a file's is its path)")
 
 
 class Pipeline:
@@ -189,16 +199,21 @@ def _version(folder: Path | None) -> str:
         return ""
 
 
-def _packaged(settings: Settings, encoder: Encoder | None, say: Say) -> Path:
-    """The packaged article's index in the user's cache, named by what it is made of, built if it is not there."""
+def packaged_folder(cache: Path) -> Path:
+    """Where the packaged article's index is kept in a cache: named by all that it is made of but the encoder."""
     texts = read_folder(packaged_corpus())
     inputs = sha256_text(f"{indexes.FORMAT} {RECIPE} {[(text.id, text.title, text.sha256) for text in texts]}")
-    folder = settings.cache / f"article-{inputs[:12]}"
+    return cache / f"article-{inputs[:12]}"
+
+
+def _packaged(settings: Settings, encoder: Encoder | None, say: Say) -> Path:
+    """The packaged article's index in the user's cache, built if it is not there."""
+    folder = packaged_folder(settings.cache)
     try:
         current(folder, mend="")
     except (IndexMissingError, IndexDamagedError):
         say(f"building the sample article's index in {folder} (once) ...")
-        build_index(texts, folder, settings=Settings(cache=settings.cache), encoder=encoder, say=say)
+        build_index(packaged_corpus(), folder, settings=Settings(cache=settings.cache), encoder=encoder, say=say)
     return folder
 
 

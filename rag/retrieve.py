@@ -61,9 +61,7 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     return Retrieval(question, hits, kept, weights, _features(hits, kept, weights), _warnings(encoding, encoder))
 
 
-def _late(
-    question: str, encoding: Encoding, store: Store, numbers: Sequence[int]
-) -> tuple[Matches, Floats] | None:
+def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int]) -> tuple[Matches, Floats] | None:
     """The candidates' matches with the question's tokens, and the tokens' weights; None without token rows."""
     stored = store.tokens(numbers)
     signs = [not any(c.isalnum() for c in question[start:end]) for start, end in encoding.offsets]
@@ -96,7 +94,7 @@ def _by_words(asked: Sequence[str], store: Store, numbers: Sequence[int]) -> tup
 def _standardised(scores: Floats) -> Floats:
     """Scores to mean 0 and standard deviation 1; all equal to 0."""
     spread = float(scores.std()) if len(scores) else 0.0
-    return (scores - scores.mean()) / spread if spread > 1e-9 else np.zeros_like(scores)
+    return (scores - scores.mean()) / spread if spread > 1e-6 else np.zeros_like(scores)
 
 
 def _features(hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:

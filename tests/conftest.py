@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_socket
-from tests.fakes import HashEncoder
 
 from rag import Pipeline, Settings, build_index, make_document
+from tests.fakes import HashEncoder
 
 ARTICLE = Path(__file__).resolve().parent.parent / "index" / "corpus"
 TEXT = (

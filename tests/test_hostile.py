@@ -37,6 +37,7 @@ from rag import (
     read_folder,
 )
 from rag.cli import main
+from rag.encode import open_encoder
 from rag.index import Index
 from tests.fakes import HashEncoder, RowlessEncoder
 
@@ -465,11 +466,14 @@ def test_a_first_build_on_disks_of_every_size_is_whole_or_absent(
         sizes |= {*range(needed - 20 * BLOCK, needed, BLOCK)}
     for size in sorted(sizes):
         with disk(tmp_path / "disk", size) as place:
+            said = ""
             try:
                 built_of([MANY], place / "i", encoder)
             except StorageError as error:
-                assert f"cannot write to {place / 'i'}: " in str(error)
-                assert "\n" not in str(error)
+                said = str(error)
+            if said:
+                assert f"cannot write to {place / 'i'}: " in said
+                assert "\n" not in said
                 with pytest.raises(IndexMissingError):
                     opened(place / "i", encoder)
                 assert not list((place / "i").glob(".new-*"))
@@ -489,13 +493,8 @@ def test_a_full_disk_leaves_the_index_that_was_there(tmp_path: Path, command: Co
     for room in range(0, 160, 20):
         with disk(tmp_path / "disk", 400) as place:
             built_of([FAIR], place / "i")
-            with (place / "filler").open("wb", buffering=0) as filler:
-                try:
-                    while True:
-                        filler.write(bytes(1024))
-                except OSError as error:
-                    assert error.errno == errno.ENOSPC
-                filler.truncate(max(0, filler.tell() - room * 1024))
+            free = os.statvfs(place)
+            (place / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - room * 1024))
             status, _, err = command("index", tmp_path / "texts", "--out", place / "i")
             assert status == 1
             assert f"cannot write to {place / 'i'}: " in err
@@ -568,10 +567,13 @@ def test_a_disk_that_fails_at_any_call_leaves_the_old_index_or_the_new(
         text = f"Sentence {nth} is the new one."
         with monkeypatch.context() as patch:
             patch.setattr(owner, call, failing)
+            said = ""
             try:
                 built_of([text], folder)
             except StorageError as error:
-                assert "No space left on device" in str(error)
+                said = str(error)
+        assert bool(said) == (count >= nth)
+        assert "No space left on device" in said or not said
         assert not list(folder.glob(".new-*"))
         assert opened(folder).documents[0].text in ([text] if count < nth else [FAIR, text])
         built_of([FAIR], folder)
@@ -627,3 +629,22 @@ def test_a_terminal_of_another_encoding_still_gets_an_answer(
         assert "Rollo" in text
         if form:
             assert json.loads(text)["citations"][0]["quote"] == "Rollo 😀 led “the Normans” é 中文."
+
+
+@pytest.mark.model
+def test_the_real_encoder_reads_hostile_questions_and_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FOOTNOTE_CACHE")
+    own = Settings.from_environment()
+    encoder = open_encoder(own.model, own.cache)
+    brief = [text for kind, text in HOSTILE.items() if not kind.startswith("long ")]
+    with within(240):
+        pipeline = opened(built_of([*brief, FAIR], tmp_path / "i", encoder), encoder)
+        for kind in HOSTILE.keys() - UNASKABLE:
+            answer = pipeline.ask(HOSTILE[kind])
+            assert answer.claims
+            verbatim(answer, pipeline.documents)
+        for text in filter(str.strip, brief):
+            alone = opened(built_of([text], tmp_path / "j", encoder), encoder)
+            verbatim(alone.ask("Is salt added?"), alone.documents)

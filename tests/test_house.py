@@ -20,7 +20,7 @@ import rag
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show"}
+BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph"}
 STAGES = {"load", "split", "encode", "index", "retrieve", "confidence", "extract", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"cli", "doctor", "chat"}
@@ -28,13 +28,13 @@ OWNERS = {
     "faiss": {"rag.index"},
     "bm25s": {"rag.index"},
     "tiktoken": {"rag.tokens"},
-    "torch": {"rag.encode"},
-    "sentence_transformers": {"rag.encode"},
+    "torch": {"rag.graph"},
+    "sentence_transformers": {"rag.encode", "rag.graph"},
     "transformers": {"rag.encode"},
     "onnx": {"rag.encode"},
     "onnxruntime": {"rag.encode"},
     "tokenizers": {"rag.encode"},
-    "huggingface_hub": {"rag.encode"},
+    "huggingface_hub": {"rag.models"},
     "Stemmer": {"rag.text"},
     "sentencex": {"rag.text"},
     "gradio": {"rag.chat"},

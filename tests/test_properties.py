@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rag import (
     Answer,
     Document,
+    DocumentError,
     Encoder,
+    IndexMissingError,
     Passage,
     Pipeline,
     QuestionError,
@@ -81,7 +83,7 @@ SENTENCES = (
     "Salt is added at the end",
     "中文句子在这里。",
     "The, of and to.",
-    "A sentence that goes on and on, clause after clause, " * 25 + "until it ends.",
+    "A sentence that goes on and on, clause after clause, " * 15 + "until it ends.",
 )
 GAPS = (
     "",
@@ -132,7 +134,13 @@ def cases(draw: st.DrawFn, text: st.SearchStrategy[str]) -> Case:
     return Case(documents, (" ".join(chosen)[:300], source[start : start + draw(st.integers(1, 60))], draw(odd)))
 
 
-examples = settings(max_examples=HASHED, derandomize=True, deadline=None, database=None)
+examples = settings(
+    max_examples=HASHED,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # it measures seconds, so that a busy machine fails it
+)
 
 
 @given(cases(texts_of(odd, 12)))
@@ -147,7 +155,7 @@ def test_law_1_holds_for_sentences_among_any_characters(case: Case) -> None:
     keeps_law_1(case, HashEncoder())
 
 
-@given(cases(texts_of(plain, 40)), st.sampled_from([HashEncoder(), HashEncoder(limit=7), RowlessEncoder()]))
+@given(cases(texts_of(plain, 24)), st.sampled_from([HashEncoder(), HashEncoder(limit=7), RowlessEncoder()]))
 @examples
 def test_law_1_holds_for_long_texts_small_encoders_and_those_without_token_rows(case: Case, encoder: Encoder) -> None:
     keeps_law_1(case, encoder)
@@ -180,15 +188,13 @@ def test_law_1_holds_for_a_text_in_which_the_real_encoder_finds_no_token(text: s
 @pytest.mark.parametrize(
     "texts", [(), ("",), (" \t\r\n\u2028\u3000\x85",), ("\n", " ")], ids="none empty spaces two".split()
 )
-def test_documents_of_white_space_alone_answer_nothing_and_say_so(texts: tuple[str, ...], tmp_path: Path) -> None:
+def test_documents_of_white_space_alone_are_refused_and_leave_nothing(texts: tuple[str, ...], tmp_path: Path) -> None:
     documents = [make_document(text, id=str(number)) for number, text in enumerate(texts)]
     own = Settings(cache=tmp_path, threshold=0.0)
-    for encoder in (HashEncoder(), RowlessEncoder()):
-        built = build_index(documents, tmp_path / encoder.__class__.__name__, settings=own, encoder=encoder)
-        assert (built.documents, built.passages) == (len(texts), 0)
-        answer = Pipeline.open(built.folder, settings=own, encoder=encoder).ask("Who were the Normans?")
-        assert (answer.abstained, answer.claims, answer.hits, answer.confidence) == (True, (), (), 0.0)
-        assert answer.text == ("The source does not say." if len(texts) == 1 else "The sources do not say.")
+    with pytest.raises(DocumentError, match="no text"):
+        build_index(documents, tmp_path / "i", settings=own, encoder=HashEncoder())
+    with pytest.raises(IndexMissingError):
+        Pipeline.open(tmp_path / "i", settings=own, encoder=HashEncoder())
 
 
 def test_a_document_of_white_space_beside_one_of_words_is_kept_and_never_cited(tmp_path: Path) -> None:
@@ -212,7 +218,16 @@ def keeps_law_1(case: Case, encoder: Encoder) -> None:
         is_stored_form(document)
     with tempfile.TemporaryDirectory(dir=_fast()) as name:
         own = Settings(cache=Path(name) / "cache", threshold=0.0)
-        folder = build_index(documents, Path(name) / "index", settings=own, encoder=encoder).folder
+        if not any(document.text.strip() for document in documents):
+            with pytest.raises(DocumentError):
+                build_index(documents, Path(name) / "index", settings=own, encoder=encoder)
+            return
+        folder = Path(name) / "index"
+        if not any(document.text.strip() for document in documents):
+            with pytest.raises(DocumentError, match="no text"):
+                build_index(documents, folder, settings=own, encoder=encoder)
+            return
+        build_index(documents, folder, settings=own, encoder=encoder)
         index = Index.open(folder)
         assert list(index.documents) == documents
         passages = [index.passage(number) for number in range(len(index))]
@@ -259,8 +274,8 @@ def covers(document: Document, passages: list[Passage]) -> None:
 
 def is_exact(answer: Answer, texts: dict[str, str], passages: set[Passage]) -> None:
     """Every span of an answer, against the texts that were given."""
-    assert answer.abstained == (not passages)
-    assert bool(answer.claims) == bool(answer.hits) == bool(passages)
+    assert not answer.abstained
+    assert answer.claims
     assert len({hit.passage for hit in answer.hits}) == len(answer.hits)
     for hit in answer.hits:
         assert hit.passage in passages
@@ -282,8 +297,7 @@ def is_exact(answer: Answer, texts: dict[str, str], passages: set[Passage]) -> N
             assert citation.quote in citation.passage.sentences
             quotes.append(quote)
         assert answer.text[slice(*claim.span)] == " ".join(quotes)
-    if answer.claims:
-        assert end == len(answer.text)
+    assert end == len(answer.text)
     assert [c.number for c in answer.citations] == list(range(1, len(answer.citations) + 1))
     _is_exact_as_json(json.loads(json.dumps(answer.to_dict(), allow_nan=False, ensure_ascii=False).encode()), texts)
     for shown in (answer.to_markdown(), answer._repr_html_()):

@@ -245,6 +245,11 @@ def test_no_bare_link_is_left_for_a_parser_that_finds_them() -> None:
         assert not bare.search(to_markdown(made([text], title=text, reason=text, warnings=(text,)))), text
 
 
+def test_every_sign_of_markup_is_escaped() -> None:
+    signs = "\\`*_{}[]()<>#+-!|~$&:.@"
+    assert "".join(f"\\{sign}" for sign in signs) in to_markdown(made([f"é{signs}😀"]))
+
+
 def test_markdown_by_value() -> None:
     assert to_markdown(made(PLAIN[:2], warnings=("Note me.",))) == (
         "Ça va 😀\\. \\[1\\] “Quoted” 中文。 \\[2\\]\n\n"

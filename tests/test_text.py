@@ -27,6 +27,7 @@ def cut(text: str, spans: list[Span]) -> list[str]:
         ("\r\r\n\n", "\n\n\n"),
         ("e\u0301 😀", "é 😀"),
         ("\ufeffBOM", "BOM"),
+        ("\ufeff\ufeffBOM twice", "BOM twice"),
         ("inner\ufeffstays", "inner\ufeffstays"),
         ("lone \ud800 and \udfff", "lone \ufffd and \ufffd"),
         ("“curly” 中文", "“curly” 中文"),
@@ -100,6 +101,7 @@ def test_no_sentences() -> None:
     [
         ("alpha, beta gamma; delta", ["alpha, beta", "gamma; delta"]),  # both signs lie in the outer quarters
         ("é one two, 😀 three", ["é one two,", "😀 three"]),
+        ("é one, two three four", ["é one,", "two three four"]),  # a clause's end before a nearer space
         ("one two three four", ["one two", "three four"]),
         ("中文中文中文中文", ["中文中文", "中文中文"]),
         ("aaaa\u0301\u0301bb", ["aaaa\u0301\u0301", "bb"]),  # never before a combining mark
@@ -163,7 +165,7 @@ def test_words_of_unspaced_scripts_are_pairs() -> None:
         "メン",
         "々",
     ]
-    assert words("in中文out") == ["中文", "out"]  # "in" is a stop word
+    assert words("in中文café") == ["中文", "café"]  # "in" is a stop word
 
 
 def test_words_of_nothing_to_match() -> None:
