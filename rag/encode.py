@@ -111,7 +111,7 @@ class SentenceEncoder:
         self.fingerprint: str = facts["fingerprint"]
         self._model = model
         self.dimension = len(self.encode_query("size").vector)
-        self.limit = int(getattr(model, "max_seq_length", None) or 256)
+        self.limit = int(min(getattr(model, "max_seq_length", None) or 256, 1_000_000))  # some are infinite
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Texts to their numbers of tokens, at the least one a character when the model does not tell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from rag.types import Draft, Floats, Retrieval, SentenceId
 
 MOST = 3  # sentences of an answer
-GAIN = 0.12  # a further sentence must raise the share of the question that is matched by this much
+GAIN = 0.1  # a further sentence must raise the share of the question that is matched by this much,
+GAIN_IN_TWO = 0.045  # and by this much when the question asks for two things
+_TWO = re.compile(r"\b(?:and|both|as well as)\b", re.IGNORECASE)
 
 
 class ExtractiveAnswerer:
@@ -41,7 +44,7 @@ def choose(retrieval: Retrieval) -> list[SentenceId]:
         covered = matches[chosen].max(axis=0)
         gains = np.maximum(matches - covered, 0) @ retrieval.weights
         best = int(np.argmax(gains))
-        if gains[best] < GAIN:
+        if gains[best] < (GAIN_IN_TWO if _TWO.search(retrieval.question) else GAIN):
             break
         chosen.append(best)
     return [places[i] for i in chosen]

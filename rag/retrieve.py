@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag.text import words
+from rag.text import names, words
 from rag.types import Encoder, Encoding, Floats, Hit, Retrieval, Signal, Store
 
 DEPTH = 100  # candidates from the dense ranking, and from BM25
 KEPT = 10  # hits returned
+CONTEXT = 0.25  # of its passage's late interaction, in a sentence's score
 WEIGHTS = {"late_sentence": 1.0, "late_passage": 1.0, "bm25": 0.25}
 WEIGHTS_WITHOUT_TOKENS = {"dense": 1.0, "bm25": 1.0}
-CONTEXT = 0.5  # of its passage's score, in a sentence's
 
 Matches = list[Floats]  # a candidate's sentences against the question's terms: (sentences, terms) each
 
@@ -27,7 +27,8 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     Candidates are the DEPTH best by the passages' dense rows and by BM25. Late interaction (ColBERT's MaxSim, over
     the encoder's own token rows) gives each of the question's terms its best cosine in every sentence and passage;
     their mean is weighted by the terms' rarity. The scores are standardised over the candidates, since they carry
-    more than their order, and summed with WEIGHTS.
+    more than their order, and summed with WEIGHTS. A sentence's score is the mean of its own late interaction and of
+    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's.
     """
     encoding = encoder.encode_query(question)
     asked = words(question)
@@ -42,7 +43,7 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
         mix = WEIGHTS
     else:
         matches, weights = _by_words(asked, store, numbers)
-    sentence = [m @ weights for m in matches]
+    sentence = [(m + _with_previous(m)) @ weights / 2 for m in matches]
     passage = np.array([m.max(axis=0) @ weights for m in matches], np.float32)
     rankings |= {"late_sentence": np.array([s.max() for s in sentence], np.float32), "late_passage": passage}
     scores = sum((weight * _standardised(rankings[name]) for name, weight in mix.items()), np.zeros(len(numbers)))
@@ -58,7 +59,15 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
         for i in order[:keep]
     )
     kept = tuple(matches[i] for i in order[:keep])
-    return Retrieval(question, hits, kept, weights, _features(hits, kept, weights), _warnings(encoding, encoder))
+    return Retrieval(
+        question, hits, kept, weights, _features(question, hits, kept, weights), _warnings(encoding, encoder)
+    )
+
+
+def _with_previous(matches: Floats) -> Floats:
+    """Matches (sentences, terms) to those of each sentence together with the one before it in the passage."""
+    previous = np.vstack([matches[:1], matches[:-1]])
+    return np.maximum(matches, previous)
 
 
 def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int]) -> tuple[Matches, Floats] | None:
@@ -97,8 +106,30 @@ def _standardised(scores: Floats) -> Floats:
     return (scores - scores.mean()) / spread if spread > 1e-6 else np.zeros_like(scores)
 
 
-def _features(hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
-    return {}
+def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
+    """How well the best sentence matches the question, by name and free of the corpus's size; {} without a hit.
+
+    score: the sentence's. margin: what it is ahead of the next. weakest: the worst match among the terms that weigh
+    (half the median or more). names, numbers: how many of the question's its passage lacks. words: how many content
+    words the question has.
+    """
+    ranked = sorted(
+        ((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)),
+        key=lambda r: r[0],
+    )
+    if not ranked:
+        return {}
+    _, hit, sentence = ranked[0]
+    asked, held = words(question), set(words(hits[hit].passage.text))
+    row = _with_previous(matches[hit])[sentence]
+    return {
+        "score": -ranked[0][0],
+        "margin": ranked[1][0] - ranked[0][0] if len(ranked) > 1 else 0.1,
+        "weakest": float(row[weights >= np.median(weights) / 2].min()),
+        "names": float(len(names(question) - held)),
+        "numbers": float(len({word for word in asked if any(c.isdigit() for c in word)} - held)),
+        "words": float(len(asked)),
+    }
 
 
 def _warnings(encoding: Encoding, encoder: Encoder) -> tuple[str, ...]:

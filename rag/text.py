@@ -115,3 +115,9 @@ def words(text: str) -> list[str]:
             found.append(token)
     # A stemmer must not be shared between threads, and costs microseconds to make.
     return list(Stemmer.Stemmer("english").stemWords(found))
+
+
+def names(text: str) -> set[str]:
+    """Text to the stems of its words that start with a capital, but for its first word."""
+    found = _WORD.findall(_APOSTROPHE.sub(" ", text))[1:]
+    return {stem for word in found if word[0].isupper() for stem in words(word)}

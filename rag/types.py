@@ -80,6 +80,16 @@ class Hit:
     trace: Mapping[str, Signal] = field(default_factory=dict)
 
 
+def ranked_sentences(hits: Sequence[Hit]) -> tuple[Excerpt, ...]:
+    """Hits to their sentences, best first; equal ones in the hits' order."""
+    ranked = [
+        (-score, position, index, Excerpt(hit.passage.document, span))
+        for position, hit in enumerate(hits)
+        for index, (score, span) in enumerate(zip(hit.sentence_scores, hit.passage.sentences, strict=True))
+    ]
+    return tuple(entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:3]))
+
+
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """What retrieval found: hits in order, and how each of their sentences matches the question.
@@ -95,6 +105,11 @@ class Retrieval:
     weights: Floats
     features: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[Excerpt, ...]:
+        """The hits' sentences, best first."""
+        return ranked_sentences(self.hits)
 
 
 class SentenceId(NamedTuple):
@@ -178,12 +193,7 @@ class Answer:
     @property
     def sentences(self) -> tuple[Excerpt, ...]:
         """The hits' sentences, best first."""
-        ranked = [
-            (-score, position, index, Excerpt(hit.passage.document, span))
-            for position, hit in enumerate(self.hits)
-            for index, (score, span) in enumerate(zip(hit.sentence_scores, hit.passage.sentences, strict=True))
-        ]
-        return tuple(entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:3]))
+        return ranked_sentences(self.hits)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; its form is `rag/answer.schema.json`."""

@@ -139,7 +139,7 @@ def test_batches_are_padded_and_masked(pad: int) -> None:
 
 
 def test_passages_come_in_order_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "CHUNK", 50)
+    monkeypatch.setattr("rag.encode.CHUNK", 50)
     encoder, model = fake()
     words = "the rice is cooked in water é 中 文".split()
     texts = [" ".join(words[i % 9] for i in range(start, start + 1 + start * 7 % 11)) for start in range(123)]
@@ -442,7 +442,7 @@ def test_a_damaged_export_is_made_anew(tiny: Path, tmp_path: Path) -> None:
 def test_an_export_that_differs_is_refused_and_the_model_runs_in_torch(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encode, "TOLERANCE", -1.0)
+    monkeypatch.setattr("rag.encode.TOLERANCE", -1.0)
     said: list[str] = []
     encoder = open_encoder(str(tiny / "bert"), tmp_path, say=said.append)
     assert len(said) == 2

@@ -9,7 +9,7 @@ import pytest
 
 from rag import Answerer, Hit, Passage, Retrieval, SentenceId, Span, Verdict, make_document
 from rag.cite import cite
-from rag.extract import GAIN, MOST, ExtractiveAnswerer, choose
+from rag.extract import GAIN, GAIN_IN_TWO, MOST, ExtractiveAnswerer, choose
 
 WORDS = ("Ça va 😀.", "“Quoted” words.", "中文句子在这里。", "Line\r\nbreak é.", "Last one.")
 
@@ -25,10 +25,12 @@ def hit(name: str, scores: Sequence[float]) -> Hit:
     return Hit(Passage(document, Span(spans[0].start, spans[-1].end), tuple(spans)), 1.0, tuple(scores))
 
 
-def retrieval(*hits: tuple[Sequence[float], Sequence[Sequence[float]]], weights: Sequence[float]) -> Retrieval:
+def retrieval(
+    *hits: tuple[Sequence[float], Sequence[Sequence[float]]], weights: Sequence[float], question: str = "Q?"
+) -> Retrieval:
     """Each hit's sentence scores and matches, and the terms' weights, to a Retrieval."""
     return Retrieval(
-        question="Q?",
+        question=question,
         hits=tuple(hit(f"d{number}", scores) for number, (scores, _) in enumerate(hits)),
         matches=tuple(np.array(matches, np.float32).reshape(-1, len(weights)) for _, matches in hits),
         weights=np.array(weights, np.float32),
@@ -50,7 +52,7 @@ def test_it_is_an_answerer() -> None:
 
 def test_the_constants_are_sane() -> None:
     assert MOST >= 1
-    assert 0 < GAIN < 1
+    assert 0 < GAIN_IN_TWO < GAIN < 1
 
 
 def test_the_best_sentence_answers() -> None:
@@ -82,6 +84,26 @@ def test_a_further_sentence_must_gain_enough() -> None:
 
     assert choose(gaining(GAIN + 1e-3)) == [SentenceId(0, 0), SentenceId(0, 1)]
     assert choose(gaining(GAIN - 1e-3)) == [SentenceId(0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("question", "two"),
+    [
+        ("Who led the Normans and who 😀?", True),
+        ("BOTH of “them”?", True),
+        ("Rice as well as é?", True),
+        ("Who has the brandy 中文?", False),
+        ("As well, who?", False),
+    ],
+)
+@pytest.mark.skipif(MOST < 2, reason="one sentence at the most")
+def test_a_question_for_two_things_asks_less_of_the_second(question: str, two: bool) -> None:
+    def chosen(gain: float) -> int:
+        return len(choose(retrieval(([0.5, 0.3], [[1, 0], [0, gain * 2]]), weights=[0.5, 0.5], question=question)))
+
+    assert chosen(GAIN_IN_TWO - 1e-3) == 1
+    assert chosen((GAIN_IN_TWO + GAIN) / 2) == (2 if two else 1)
+    assert chosen(GAIN + 1e-3) == 2
 
 
 @pytest.mark.skipif(MOST < 2, reason="one sentence at the most")

@@ -378,14 +378,10 @@ def test_a_blank_document_beside_others_has_no_passage(
 
 
 @pytest.mark.parametrize("documents", [[], [make_document(" \r\n", id="blank")]])
-def test_an_index_of_nothing_answers_nothing(
-    tmp_path: Path, encoder: HashEncoder, settings: Settings, documents: Any
-) -> None:
-    built = build_index(documents, tmp_path / "made", settings=settings, encoder=encoder)
-    assert (built.documents, built.passages) == (len(documents), 0)
-    answer = Pipeline.open(tmp_path / "made", settings=settings, encoder=encoder).ask("Who? é 😀")
-    assert (answer.abstained, answer.hits, answer.claims, answer.confidence) == (True, (), (), 0.0)
-    assert answer.reason
+def test_nothing_to_index_is_refused(tmp_path: Path, encoder: HashEncoder, settings: Settings, documents: Any) -> None:
+    with pytest.raises(DocumentError, match="no text"):
+        build_index(documents, tmp_path / "made", settings=settings, encoder=encoder)
+    assert not (tmp_path / "made" / "CURRENT").exists()
 
 
 def test_two_documents_of_one_id_are_refused(tmp_path: Path, encoder: HashEncoder, settings: Settings) -> None:

@@ -133,7 +133,14 @@ def test_matches_are_each_terms_best_cosine_in_each_sentence() -> None:
 
 def late() -> tuple[list[list[float]], list[float]]:
     """Each passage's sentences' scores, and each passage's own, by hand."""
-    by_sentence = [[ALPHA * a + BETA * b for a, b in rows] for rows in MATCHES]
+    paired = [
+        [[max(pair) for pair in zip(row, rows[max(0, n - 1)], strict=True)] for n, row in enumerate(rows)]
+        for rows in MATCHES
+    ]  # each sentence together with the one before it
+    by_sentence = [
+        [(ALPHA * (row[0] + both[0]) + BETA * (row[1] + both[1])) / 2 for row, both in zip(rows, pairs, strict=True)]
+        for rows, pairs in zip(MATCHES, paired, strict=True)
+    ]
     by_passage = [ALPHA * max(a for a, _ in rows) + BETA * max(b for _, b in rows) for rows in MATCHES]
     return by_sentence, by_passage
 
@@ -141,7 +148,7 @@ def late() -> tuple[list[list[float]], list[float]]:
 def test_late_interaction_by_hand() -> None:
     by_sentence, by_passage = late()
     assert by_sentence == [
-        pytest.approx([0.676046, 0.194373], abs=1e-5),
+        pytest.approx([0.676046, 0.532396], abs=1e-5),  # the second: 0 and .6, with the first 1 and .6; their mean
         pytest.approx([0.735209], abs=1e-5),
         pytest.approx([0.188745], abs=1e-5),
     ]
@@ -227,6 +234,18 @@ def test_at_most_keep_hits(keep: int) -> None:
     assert len(found.matches) == len(found.hits)
 
 
+def test_features_by_hand() -> None:
+    by_sentence, by_passage = late()
+    scores = [row + CONTEXT * whole for rows, whole in zip(by_sentence, by_passage, strict=True) for row in rows]
+    best, second = sorted(scores, reverse=True)[:2]
+    features = retrieve(QUESTION, FakeStore(), FakeEncoder()).features
+    assert features["score"] == pytest.approx(best, abs=1e-6)
+    assert features["margin"] == pytest.approx(best - second, abs=1e-6)
+    assert scores.index(best) in (0, 2)  # whose worst matches are 0 and .6
+    assert features["weakest"] == pytest.approx(0.0 if scores.index(best) == 0 else 0.6, abs=1e-6)
+    assert (features["names"], features["numbers"], features["words"]) == (0.0, 0.0, 2.0)
+
+
 def test_candidates_are_those_that_either_found() -> None:
     found = retrieve(QUESTION, FakeStore(nearest={1: 0.9}, lexical={2: 0.5}), FakeEncoder())
     assert {hit.passage.document.id for hit in found.hits} == {"1", "2"}
@@ -285,6 +304,13 @@ def test_the_document_that_holds_the_rare_word_is_first(made: Pipeline, word: st
         by_rank = sorted(found.hits, key=lambda hit: hit.trace[name].rank)
         scores = [hit.trace[name].score for hit in by_rank]
         assert scores == sorted(scores, reverse=True)
+
+
+def test_features_count_what_the_passage_lacks(made: Pipeline) -> None:
+    features = made.retrieve("Where in Zanzibar has Nobody put 7 of the cherry 😀 since 1999, not 2?").features
+    assert features["names"] == 1  # Zanzibar; Nobody is in the passage
+    assert features["numbers"] == 2  # 7 and 1999; "cherry is the 2 thing"
+    assert features["words"] == 8  # zanzibar nobody put 7 cherry since 1999 2
 
 
 def test_signs_of_the_question_have_no_say(made: Pipeline) -> None:

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from rag import Span
-from rag.text import STOP_WORDS, halves, merge, normalise, one_line, segments, sentences, trimmed, words
+from rag.text import STOP_WORDS, halves, merge, names, normalise, one_line, segments, sentences, trimmed, words
 
 MIXED = (
     "Ça va 😀. “Quoted words,” he said. 中文句子在这里。第二句也在这里！\n\n"
@@ -174,3 +174,10 @@ def test_words_of_nothing_to_match() -> None:
 
 def test_words_of_either_apostrophe_and_case_are_the_same() -> None:
     assert words("Trump’s SKEPTICISM") == words("trump's skepticism") == words("TRUMP Skepticism")
+
+
+def test_names() -> None:
+    assert names("Who is Friedrich Merz, Élan’s Soldiers? 中文 IN THE Rome 3M") == set(
+        "friedrich merz élan soldier rome".split()
+    )
+    assert names("Rome is first") == names("nothing here 😀 é") == names("") == set()
