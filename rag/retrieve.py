@@ -14,7 +14,7 @@ from rag.types import Encoder, Encoding, Floats, Hit, Retrieval, Signal, Store
 
 DEPTH = 100  # candidates from the dense ranking, and from BM25
 KEPT = 10  # hits returned
-CONTEXT = 0.25  # of its passage's late interaction, in a sentence's score
+CONTEXT = 0.5  # of its passage's late interaction, in a sentence's score
 WEIGHTS = {"late_sentence": 1.0, "late_passage": 1.0, "bm25": 0.25}
 WEIGHTS_WITHOUT_TOKENS = {"dense": 1.0, "bm25": 1.0}
 
@@ -28,7 +28,8 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     the encoder's own token rows) gives each of the question's terms its best cosine in every sentence and passage;
     their mean is weighted by the terms' rarity. The scores are standardised over the candidates, since they carry
     more than their order, and summed with WEIGHTS. A sentence's score is the mean of its own late interaction and of
-    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's.
+    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's;
+    then comes what it matches and the best sentence does not, so that the second fact of a question ranks high too.
     """
     encoding = encoder.encode_query(question)
     asked = words(question)
@@ -49,19 +50,32 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     scores = sum((weight * _standardised(rankings[name]) for name, weight in mix.items()), np.zeros(len(numbers)))
     order = np.argsort(-scores, kind="stable")
     ranks = {name: np.argsort(np.argsort(-values, kind="stable")) + 1 for name, values in rankings.items()}
+    in_order = [matches[i] for i in order]
+    ranked = _with_gains([sentence[i] + CONTEXT * passage[i] for i in order], in_order, weights)
+    kept = tuple(in_order[:keep])
     hits = tuple(
         Hit(
             passage=store.passage(numbers[i]),
             score=float(scores[i]),
-            sentence_scores=tuple(float(s) for s in sentence[i] + CONTEXT * passage[i]),
+            sentence_scores=tuple(float(s) for s in of_hit),
             trace={name: Signal(float(rankings[name][i]), int(ranks[name][i])) for name in rankings},
         )
-        for i in order[:keep]
+        for i, of_hit in zip(order[:keep], ranked, strict=False)
     )
-    kept = tuple(matches[i] for i in order[:keep])
     return Retrieval(
         question, hits, kept, weights, _features(question, hits, kept, weights), _warnings(encoding, encoder)
     )
+
+
+def _with_gains(scores: Sequence[Floats], matches: Sequence[Floats], weights: Floats) -> list[Floats]:
+    """Each hit's sentences' scores, raised by what they match beyond the best sentence, which keeps its place."""
+    if not scores:
+        return []
+    flat = np.concatenate(scores)
+    best, every = int(np.argmax(flat)), np.concatenate(matches)
+    gains = np.maximum(every - every[best], 0) @ weights
+    gains[best] = gains.max()
+    return np.split(flat + gains, np.cumsum([len(of_hit) for of_hit in scores])[:-1])
 
 
 def _with_previous(matches: Floats) -> Floats:
@@ -109,7 +123,7 @@ def _standardised(scores: Floats) -> Floats:
 def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
     """How well the best sentence matches the question, by name and free of the corpus's size; {} without a hit.
 
-    score: the sentence's. margin: what it is ahead of the next. weakest: the worst match among the terms that weigh
+    margin: the score that the sentence is ahead of the next. weakest: the worst match among the terms that weigh
     (half the median or more). names, numbers: how many of the question's its passage lacks. words: how many content
     words the question has.
     """
@@ -123,7 +137,6 @@ def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], wei
     asked, held = words(question), set(words(hits[hit].passage.text))
     row = _with_previous(matches[hit])[sentence]
     return {
-        "score": -ranked[0][0],
         "margin": ranked[1][0] - ranked[0][0] if len(ranked) > 1 else 0.1,
         "weakest": float(row[weights >= np.median(weights) / 2].min()),
         "names": float(len(names(question) - held)),

@@ -27,7 +27,10 @@ STEPS = ("made", "texts", "bm25", "vectors", "written", "synced", "renamed", "po
 ROOT = Path(__file__).resolve().parent.parent
 Order = tuple[Path, int, str, float | None]  # folder, generation; kill at this step ("": the start), or s after it
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a killed build is a forked process")
+pytestmark = [
+    pytest.mark.laws,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="a killed build is a forked process"),
+]
 
 
 def corpus(generation: int) -> list[Document]:

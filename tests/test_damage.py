@@ -22,6 +22,7 @@ from rag.doctor import Finding, examine
 from rag.index import Index
 from tests.fakes import HashEncoder, RowlessEncoder
 
+pytestmark = pytest.mark.laws
 WORDS = "Rollo led the Normans 😀 to “Rouen” é 中文句子"
 Damage = Callable[[Path, Path], object]  # a file, and the same-named one of another index
 

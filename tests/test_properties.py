@@ -40,6 +40,7 @@ from tests.fakes import HashEncoder, RowlessEncoder
 HASHED, REAL = 650, 50  # cases: three tests of 650, one of 50
 
 # What each of these has broken somewhere: offsets in UTF-16 or bytes, splitting, BM25's words, terminals, JSON.
+pytestmark = pytest.mark.laws
 PIECES = (
     "e\u0301",  # composes to é: offsets must be those after NFC
     "\u0301",

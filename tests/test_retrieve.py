@@ -145,6 +145,27 @@ def late() -> tuple[list[list[float]], list[float]]:
     return by_sentence, by_passage
 
 
+def sentence_scores() -> list[list[float]]:
+    """Each passage's sentences' scores with their passage's share and their gains over the best one, by hand."""
+    by_sentence, by_passage = late()
+    plain = [[row + CONTEXT * whole for row in rows] for rows, whole in zip(by_sentence, by_passage, strict=True)]
+    place = max(((n, k) for n, rows in enumerate(plain) for k in range(len(rows))), key=lambda p: plain[p[0]][p[1]])
+    first, second = MATCHES[place[0]][place[1]]
+    gains = [[ALPHA * max(a - first, 0) + BETA * max(b - second, 0) for a, b in rows] for rows in MATCHES]
+    gains[place[0]][place[1]] = max(max(row) for row in gains)
+    return [[s + g for s, g in zip(rows, more, strict=True)] for rows, more in zip(plain, gains, strict=True)]
+
+
+def test_the_second_fact_of_a_question_ranks_second() -> None:
+    """Two sentences that match all but a little of one term, and one that alone matches the other."""
+    rows = (([[1.0, 0, 0]], [[0.95, 0, 0]], [[0.0, 0.9, 0]]), ([[0.0, 0, 1]],), ([[0.0, 0, 1]],))
+    store = FakeStore(passages(["Alpha 😀 one. Alpha again. Bétà two.", "Other.", "Other."]), rows)
+    scores = by_document(retrieve(QUESTION, store, FakeEncoder()).hits)[0].sentence_scores
+    plain = [ALPHA * 1, ALPHA * (0.95 + 1) / 2, (BETA * 0.9 * 2 + ALPHA * 0.95) / 2]  # alone and with the one before
+    assert sorted(range(3), key=lambda n: -plain[n]) == [0, 1, 2]
+    assert sorted(range(3), key=lambda n: -scores[n]) == [0, 2, 1]
+
+
 def test_late_interaction_by_hand() -> None:
     by_sentence, by_passage = late()
     assert by_sentence == [
@@ -158,8 +179,8 @@ def test_late_interaction_by_hand() -> None:
     assert [hit.trace["late_passage"].score for hit in hits] == pytest.approx(by_passage)
     assert [hit.trace["late_sentence"].rank for hit in hits] == [2, 1, 3]
     assert [hit.trace["late_passage"].rank for hit in hits] == [1, 2, 3]
-    for hit, rows, whole in zip(hits, by_sentence, by_passage, strict=True):
-        assert hit.sentence_scores == pytest.approx([row + CONTEXT * whole for row in rows], abs=1e-6)
+    for hit, expected in zip(hits, sentence_scores(), strict=True):
+        assert hit.sentence_scores == pytest.approx(expected, abs=1e-6)
 
 
 def test_dense_and_bm25_are_the_stores() -> None:
@@ -235,11 +256,9 @@ def test_at_most_keep_hits(keep: int) -> None:
 
 
 def test_features_by_hand() -> None:
-    by_sentence, by_passage = late()
-    scores = [row + CONTEXT * whole for rows, whole in zip(by_sentence, by_passage, strict=True) for row in rows]
+    scores = [score for rows in sentence_scores() for score in rows]
     best, second = sorted(scores, reverse=True)[:2]
     features = retrieve(QUESTION, FakeStore(), FakeEncoder()).features
-    assert features["score"] == pytest.approx(best, abs=1e-6)
     assert features["margin"] == pytest.approx(best - second, abs=1e-6)
     assert scores.index(best) in (0, 2)  # whose worst matches are 0 and .6
     assert features["weakest"] == pytest.approx(0.0 if scores.index(best) == 0 else 0.6, abs=1e-6)
