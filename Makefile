@@ -4,7 +4,7 @@ BIN := .venv/bin
 HOST ?= 127.0.0.1
 PORT ?= 7860
 
-.PHONY: install chat test unit eval bench fit clean
+.PHONY: install chat test unit eval bench results fit clean
 
 install: .venv/installed
 
@@ -36,7 +36,16 @@ eval: install
 # The public sets: make bench DATA=folder
 bench: install
 	for set in squad2_test xquad qed_dev clapnq_dev quotesum_dev mtrag_test; do \
-		$(BIN)/python -m eval.bench --data "$(DATA)" --set $$set --json eval/results/$$set.json || exit 1; done
+		$(BIN)/python -m eval.bench --data "$(DATA)" --set $$set --ablations --json eval/results/$$set.json || exit 1; \
+	done
+
+# The figures in the README: make results DATA=folder
+results: install
+	$(BIN)/python -m index.build
+	$(BIN)/python -m eval.run --split test --forced --json eval/results/gold_test_forced.json
+	$(BIN)/python -m eval.run --split test --json eval/results/gold_test.json
+	$(BIN)/python -m eval.bench --data "$(DATA)" --set squad2_test --ablations --json eval/results/squad2_test.json
+	$(BIN)/python -m eval.results
 
 # The confidence's coefficients: make fit DATA=folder
 fit: install

@@ -70,7 +70,8 @@ def _fit(folder: Path, gold: Path, out: Path) -> None:
     ones = np.ones((1, len(y)))
     print(
         f"folds: AUROC answerable {metrics.auroc(ones, folds, answerable)[0]:.3f}, "
-        f"right {metrics.auroc(ones, folds, y.astype(bool))[0]:.3f}, ECE {calibration_error(folds.tolist(), y.tolist()):.3f}"
+        f"right {metrics.auroc(ones, folds, y.astype(bool))[0]:.3f}, "
+        f"ECE {calibration_error(folds.tolist(), y.tolist()):.3f}"
     )
     gold_x, gold_y = _table(own, names)
     weight = np.concatenate([np.full(len(y), 0.5 / len(y)), np.full(len(gold_y), 0.5 / len(gold_y))]) * len(y)

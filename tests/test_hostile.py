@@ -41,6 +41,7 @@ from rag.encode import open_encoder
 from rag.index import Index
 from tests.fakes import HashEncoder, RowlessEncoder
 
+pytestmark = pytest.mark.laws
 LONG = 100_000
 FAIR = "Rollo led the Normans. Salt is added at the end."
 HOSTILE = {

@@ -27,7 +27,7 @@ EXAMPLES = (
     "Where do soldiers speak of “absolute hell”?",
     "Why was Zelenskyy’s chief of staff fired?",
     "What did Trump accuse European leaders of?",
-    "How old is Friedrich Merz?",  # which the article does not say
+    "When did Russia annex Crimea?",  # which the article does not say
 )
 QUESTION_LIMIT = 2000  # characters
 AT_ONCE = 4  # questions of all sessions together that are answered at a time

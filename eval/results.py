@@ -1,0 +1,85 @@
+"""The measured table of the README, from the figures in eval/results: `python -m eval.results`.
+
+Reads eval/results/gold_test.json and gold_test_forced.json (from `eval.run --json`) and squad2_test.json (from
+`eval.bench --json`), and rewrites README.md between its marks. Nothing in the table is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+MARK = "<!-- results -->"
+END = "<!-- end of results -->"
+GOLD_FORCED = ("sentence_first", "sentence_recall@3", "quote_validity", "recall@1")
+GOLD = (
+    "citation_precision_answered", "citation_recall_answered", "refused_answerable", "answered_unanswerable", "auroc",
+    "latency_p50_ms", "latency_p95_ms",
+)  # fmt: skip
+OPEN = ("recall@1", "recall@5", "mrr", "sentence_first", "sentence_recall@3", "auroc")
+
+
+def main() -> int:
+    """Results to the README's table; 1 when a result is not there."""
+    try:
+        text = table(*(_read(name) for name in ("gold_test_forced", "gold_test", "squad2_test")))
+    except OSError as error:
+        sys.stderr.write(f"eval.results: {error.filename} is not there: run `make results DATA=folder`\n")
+        return 1
+    readme = HERE.parent / "README.md"
+    old = readme.read_text("utf-8")
+    readme.write_text(re.sub(rf"{MARK}.*?(?={END}|\n## )", lambda _: f"{MARK}\n{text}", old, flags=re.S), "utf-8")
+    return 0
+
+
+def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any]) -> str:
+    """The three results to Markdown."""
+    lines = [
+        f"The gold set's test half ({gold['n']} questions on the article, {gold['n_answerable']} answerable); "
+        "95 % bootstrap intervals.",
+        "",
+        "| | figure | interval |",
+        "|---|---|---|",
+        *(_row(f"`{name}`, abstention off", forced, name) for name in GOLD_FORCED),
+        *(_row(f"`{name}`", gold, name) for name in GOLD),
+        "",
+        f"squad2_test, {squad['n_answerable']} answerable questions over its pooled texts (nothing was tuned "
+        "on it), and the single rankings that the chosen one fuses:",
+        "",
+        "| | figure | interval |",
+        "|---|---|---|",
+        *(_row(f"`{name}`", squad, f"open.{name}") for name in OPEN if f"open.{name}" in squad),
+        *(_ablation(squad, name) for name in ("dense", "bm25", "dense+bm25", "late_sentence", "late_passage")),
+        "",
+        f"Measured on {gold['date']}, commit {gold.get('commit', 'unknown')}, {gold['machine']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(label: str, figures: dict[str, Any], name: str) -> str:
+    digits = 1 if name.endswith("_ms") else 3
+    low, high = figures[f"{name}.low"], figures[f"{name}.high"]
+    return f"| {label} | {figures[name]:.{digits}f} | {low:.{digits}f} to {high:.{digits}f} |"
+
+
+def _ablation(figures: dict[str, Any], name: str) -> str:
+    key = f"ablation.{name}.recall@1"
+    p = figures[f"{key}.mcnemar_p"]
+    return (
+        f"| {name} alone: `recall@1`; the chosen one leads by {figures[f'{key}.lead']:.3f} (McNemar p {p:.1g}) "
+        f"| {figures[key]:.3f} | {figures[f'{key}.low']:.3f} to {figures[f'{key}.high']:.3f} |"
+    )
+
+
+def _read(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((HERE / "results" / f"{name}.json").read_text("utf-8"))
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(main())
