@@ -73,7 +73,10 @@ def _below(folder: Path) -> list[Path]:
     for place, folders, names in os.walk(folder, onerror=refuse):  # unlike rglob, it tells what it cannot read
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place) / name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
-    return sorted(path for path in found if path.is_file())
+    try:
+        return sorted(path for path in found if path.is_file())
+    except OSError as error:
+        raise DocumentError(f"cannot read {error.filename}: {error.strerror or error}") from error
 
 
 def _read(path: Path) -> str:

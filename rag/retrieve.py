@@ -92,7 +92,7 @@ def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int
     if encoding.tokens is None or stored is None or not len(terms):
         return None
     found = store.frequencies(encoding.ids[terms])
-    rarity = np.log1p((len(store) - found + 0.5) / (found + 0.5))  # BM25's inverse document frequency
+    rarity = np.log1p((len(store) - found + 1) / (found + 1))  # inverse document frequency, smoothed for few passages
     weights = (rarity / rarity.sum()).astype(np.float32)
     rows, scales, lengths = stored
     cosines = rows @ encoding.tokens[terms].T * scales[:, None]
