@@ -18,6 +18,7 @@ from eval.metrics import Figure
 from rag import RagError
 
 ROOT = Path(__file__).resolve().parent.parent
+WRITTEN = (":!eval/results", ":!eval/baseline.json", ":!README.md", ":!eval/LOG.md")  # what results are written to
 PACKAGES = ("footnote", "numpy", "faiss-cpu", "bm25s", "onnxruntime", "sentence-transformers", "ir-measures")
 SLACK = 1e-9  # so that rounding decides nothing
 
@@ -45,7 +46,7 @@ def provenance() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The checkout's commit, with "+dirty" when files differ from it; empty outside a checkout of our own."""
+    """The checkout's commit, with "+dirty" when files but results differ from it; empty outside a checkout of our own."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(ROOT), *words]
@@ -54,7 +55,7 @@ def _commit() -> str:
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != ROOT:
             return ""
-        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
+        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain", "--", ".", *WRITTEN) else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 

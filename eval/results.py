@@ -70,8 +70,9 @@ def _row(label: str, figures: dict[str, Any], name: str) -> str:
 def _ablation(figures: dict[str, Any], name: str) -> str:
     key = f"ablation.{name}.recall@1"
     p = figures[f"{key}.mcnemar_p"]
+    chance = "p < 0.001" if p < 0.001 else f"p {p:.2g}"
     return (
-        f"| {name} alone: `recall@1`; the chosen one leads by {figures[f'{key}.lead']:.3f} (McNemar p {p:.1g}) "
+        f"| {name} alone: `recall@1`; the chosen one leads by {figures[f'{key}.lead']:.3f} (McNemar {chance}) "
         f"| {figures[key]:.3f} | {figures[f'{key}.low']:.3f} to {figures[f'{key}.high']:.3f} |"
     )
 

@@ -53,5 +53,5 @@ def test_the_table_says_what_the_figures_say() -> None:
     text = results.table(gold, gold, {**squad, "n_answerable": 876})
     assert "| `sentence_first`, abstention off | 0.500 | 0.250 to 0.750 |" in text
     assert "| `recall@1` | 0.900 | 0.800 to 0.950 |" in text
-    assert "leads by 0.200 (McNemar p 1e-09) | 0.700 | 0.600 to 0.800 |" in text
+    assert "leads by 0.200 (McNemar p < 0.001) | 0.700 | 0.600 to 0.800 |" in text
     assert "Measured on 2026-01-02, commit abc, a machine." in text
