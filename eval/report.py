@@ -46,7 +46,7 @@ def provenance() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The checkout's commit, with "+dirty" when files but results differ from it; empty outside a checkout of our own."""
+    """The checkout's commit, "+dirty" when files but results differ from it; empty outside our own checkout."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(ROOT), *words]
