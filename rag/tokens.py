@@ -31,5 +31,6 @@ def _encoding() -> tiktoken.Encoding:
 
 def count_tokens(texts: Sequence[str]) -> list[int]:
     """Texts to their numbers of cl100k tokens. `<|endoftext|>` and its like count as ordinary text."""
-    # Without disallowed_special=() tiktoken raises on text that spells a special token.
-    return [len(tokens) for tokens in _encoding().encode_batch(list(texts), disallowed_special=())]
+    # Without disallowed_special=() tiktoken raises on text that spells a special token; its batches start threads.
+    encoding = _encoding()
+    return [len(encoding.encode(text, disallowed_special=())) for text in texts]
