@@ -26,6 +26,7 @@ from rag.errors import IndexDamagedError, IndexMissingError, StorageError
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+OURS = re.compile(r"CURRENT|\.lock|v[0-9]+|\.new-(v[0-9]+|CURRENT)")  # the only names that a builder may replace
 SMALL = 4_000_000  # bytes: files up to this size are checked whole at every opening, larger ones by size
 
 
@@ -117,6 +118,12 @@ def locked(folder: Path) -> Iterator[None]:
 
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(path.name for path in folder.iterdir() if not OURS.fullmatch(path.name))
+        if foreign:
+            raise StorageError(
+                f"{folder} holds other things than an index ({foreign[0]}): name an empty or a new folder, "
+                "so that nothing of yours is replaced"
+            )
         lock = FileLock(folder / ".lock")
         lock.acquire()
     try:
@@ -164,7 +171,7 @@ def publish(
     finally:
         _sweep(folder)
     for old in folder.glob("v*"):
-        if old.name not in {name, previous}:
+        if old.name not in {name, previous} and (old / MANIFEST).is_file():
             shutil.rmtree(old, ignore_errors=True)
     return Version(folder / name, manifest)
 
@@ -172,6 +179,8 @@ def publish(
 def _sweep(folder: Path) -> None:
     """Remove what is half-written."""
     for left in folder.glob(".new-*"):
+        if not OURS.fullmatch(left.name):
+            continue
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

@@ -73,10 +73,16 @@ def test_one_version_before_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_next_number_is_after_the_highest(tmp_path: Path) -> None:
-    for name in ("v7", "v10", "other"):
+    for name in ("v7", "v10"):
         (tmp_path / name).mkdir()
     assert put(tmp_path, "text").name == "v11"
-    assert named(tmp_path) == [".lock", "CURRENT", "other", "v11"]
+    assert named(tmp_path) == [
+        ".lock",
+        "CURRENT",
+        "v10",
+        "v11",
+        "v7",
+    ]  # without a manifest, they are nobody's to remove
 
 
 def test_the_steps_in_order(tmp_path: Path) -> None:
@@ -113,9 +119,8 @@ def test_locking_removes_what_was_left(tmp_path: Path) -> None:
     (tmp_path / ".new-v4").mkdir()
     (tmp_path / ".new-v4" / "part").write_bytes(b"half")
     (tmp_path / ".new-CURRENT").write_bytes(b"v4")
-    (tmp_path / "mine").write_bytes(b"kept")
     with locked(tmp_path):
-        assert named(tmp_path) == [".lock", "mine"]
+        assert named(tmp_path) == [".lock"]
 
 
 def test_locks_exclude_each_other(tmp_path: Path) -> None:
@@ -220,3 +225,25 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         pytest.fail("it was locked")
     with pytest.raises(StorageError, match=r"cannot write to .*/file: "), locked(tmp_path / "file"):
         pytest.fail("it was locked")
+
+
+@pytest.mark.parametrize("name", ["videos", ".new-stuff", "notes.txt", "v1x"])
+def test_a_folder_with_other_things_is_refused_and_left_as_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("é 😀", "utf-8")
+    with (
+        pytest.raises(StorageError, match=f"holds other things than an index .{name}.: name an empty"),
+        locked(tmp_path),
+    ):
+        raise AssertionError("a folder of somebody's was taken")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "mine.txt").read_text("utf-8") == "é 😀"
+
+
+def test_a_folder_that_only_looks_like_a_version_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "mine.txt").write_text("mine", "utf-8")
+    for _ in range(3):
+        with locked(tmp_path):
+            publish(tmp_path, lambda path: {"format": 0})
+    assert (tmp_path / "v1" / "mine.txt").read_text("utf-8") == "mine"
