@@ -125,7 +125,7 @@ def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], wei
 
     margin: the score that the sentence is ahead of the next. weakest: the worst match among the terms that weigh
     (half the median or more). names, numbers: how many of the question's its passage lacks. words: how many content
-    words the question has.
+    words the question has, 20 at the most.
     """
     ranked = sorted(
         ((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)),
@@ -141,7 +141,7 @@ def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], wei
         "weakest": float(row[weights >= np.median(weights) / 2].min()),
         "names": float(len(names(question) - held)),
         "numbers": float(len({word for word in asked if any(c.isdigit() for c in word)} - held)),
-        "words": float(len(asked)),
+        "words": float(min(len(asked), 20)),
     }
 
 

@@ -381,3 +381,10 @@ def test_rowless_sentences_are_ranked_by_their_words(tmp_path: Path, settings: S
     build_index(texts, tmp_path / "made", settings=settings, encoder=encoder)
     answer = Pipeline.open(tmp_path / "made", settings=settings, encoder=encoder).ask("Who has two of the cherry?")
     assert answer.sentences[0].text == "“Nobody” has two of cherry."
+
+
+def test_a_long_question_gains_no_confidence_by_its_length() -> None:
+    from rag.retrieve import _features
+
+    found = retrieve(QUESTION, FakeStore(), FakeEncoder())
+    assert _features("alpha bétà " * 2000, found.hits, found.matches, found.weights)["words"] == 20.0
