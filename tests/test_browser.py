@@ -198,7 +198,7 @@ def test_hostile_text_is_shown_as_it_is(context: BrowserContext, scripted: Serve
 def test_a_narrow_window_has_both_panes_and_a_way_back(browser: Browser, scripted: Served, scheme: str) -> None:
     made = browser.new_context(
         viewport={"width": 400, "height": 800},
-        color_scheme=scheme,  # type: ignore[arg-type]
+        color_scheme=scheme,  # type: ignore[arg-type]  # a plain str here, a literal there
         reduced_motion="reduce",
         has_touch=True,
     )
@@ -225,7 +225,7 @@ def test_a_narrow_window_has_both_panes_and_a_way_back(browser: Browser, scripte
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_has_a_name_and_can_be_read(context: BrowserContext, scripted: Served, scheme: str) -> None:
     page = opened(context, scripted)
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # as above
     page.reload()
     expect(page.locator("#fn-article .fn-document")).to_be_visible(timeout=WAIT)
     assert page.locator("body.dark").count() == (scheme == "dark")
