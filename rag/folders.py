@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,6 @@ def publish(
     the name of each step, for tests that stop there. The version before is kept for readers that have it open;
     older ones go. Raises StorageError.
     """
-    previous = _named(folder)
     name = f"v{1 + max((int(path.name[1:]) for path in folder.glob('v*') if path.name[1:].isdecimal()), default=0)}"
     fresh, pointer = folder / f".new-{name}", folder / f".new-{CURRENT}"
     try:
@@ -170,14 +169,19 @@ def publish(
             reached("swapped")
     finally:
         _sweep(folder)
-    for old in folder.glob("v*"):
-        if old.name not in {name, previous} and (old / MANIFEST).is_file():
-            shutil.rmtree(old, ignore_errors=True)
     return Version(folder / name, manifest)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what is half-written."""
+    """Remove what is half-written, and the versions that are neither the current one nor the one before it."""
+    versions = {path.name: int(path.name[1:]) for path in folder.glob("v[0-9]*") if (path / MANIFEST).is_file()}
+    named = _named(folder)
+    if named in versions:
+        before = max((number for number in versions.values() if number < versions[named]), default=0)
+        for name, number in versions.items():
+            if number not in {versions[named], before}:
+                with suppress(OSError):
+                    os.replace(folder / name, folder / f".new-{name}")  # killed in the middle, the next sweep goes on
     for left in folder.glob(".new-*"):
         if not OURS.fullmatch(left.name):
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -247,3 +248,16 @@ def test_a_folder_that_only_looks_like_a_version_is_kept(tmp_path: Path) -> None
         with locked(tmp_path):
             publish(tmp_path, lambda path: {"format": 0})
     assert (tmp_path / "v1" / "mine.txt").read_text("utf-8") == "mine"
+
+
+def test_the_next_builder_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    for number in range(1, 5):
+        put(tmp_path, f"{number}")
+    shutil.copytree(tmp_path / "v4", tmp_path / "v2")  # killed after the swap, before the older ones went
+    shutil.copytree(tmp_path / "v4", tmp_path / "v9")  # killed after it was renamed, before CURRENT named it
+    with locked(tmp_path):
+        assert named(tmp_path) == [".lock", "CURRENT", "v3", "v4"]
+    shutil.copytree(tmp_path / "v4", tmp_path / ".new-v2")  # killed while the older one went
+    (tmp_path / ".new-v2" / "manifest.json").unlink()
+    with locked(tmp_path):
+        assert named(tmp_path) == [".lock", "CURRENT", "v3", "v4"]
