@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -41,7 +43,7 @@ from rag.chat import launch
 from rag.chat.article import article
 from rag.chat.opening import Opening
 from rag.chat.render import OOPS, conversation, problem
-from rag.chat.serve import bind
+from rag.chat.serve import LOOPBACK, answers_to, bind, guarded
 from rag.chat.turns import Turn, paragraph, pointers
 from rag.cli import main
 
@@ -274,6 +276,46 @@ def test_an_impossible_address_is_a_clear_error(host: str, port: int) -> None:
         bind(host, port)
 
 
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("127.0.0.1", {"localhost", "127.0.0.1", "::1"}),
+        ("LocalHost", {"localhost", "127.0.0.1", "::1"}),
+        ("127.0.0.2", {"localhost", "127.0.0.1", "::1", "127.0.0.2"}),
+        ("0.0.0.0", set()),  # all addresses: any name
+    ],
+)
+def test_the_names_that_the_chat_answers_to(host: str, names: set[str]) -> None:
+    with bind(host, 0) as listening:
+        assert answers_to(host, listening) == names
+
+
+def status_of(header: str | None, hosts: frozenset[str]) -> int:
+    """A Host header and the names answered to, to the status of the response."""
+    sent: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [] if header is None else [(b"host", header.encode("latin-1"))]
+    asyncio.run(guarded(app, hosts)({"type": "http", "headers": headers}, None, send))
+    assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]
+    return int(sent[0]["status"])
+
+
+GOOD = ["localhost", "LOCALHOST:1", "127.0.0.1:7860", "[::1]", "[::1]:7860", "my.host:80"]
+BAD = [None, "", "evil.example", "localhost.evil.example:80", "evil.example:localhost", "[::1", "\xe9", "127.0.0.2"]
+
+
+@pytest.mark.parametrize(("header", "status"), [*((h, 200) for h in GOOD), *((h, 403) for h in BAD)])
+def test_only_our_own_names_are_answered(header: str | None, status: int) -> None:
+    assert status_of(header, LOOPBACK | {"my.host"}) == status
+    assert status_of(header, frozenset()) == 200
+
+
 def test_opening_is_waited_for_and_tried_again_after_a_failure() -> None:
     gate, calls = threading.Event(), []
 
@@ -402,6 +444,23 @@ def test_the_page_names_no_outside_source_and_forbids_them(served: Served) -> No
     assert not [address for pair in loaded for address in pair if re.match(r"(https?:)?//", address)]
     assert "Footnote: answers you can check" in page
     assert "fonts.googleapis" not in page + fetch(served, "/theme.css")[0]
+
+
+def test_a_page_elsewhere_that_names_our_address_its_own_gets_nothing(served: Served) -> None:
+    port = served.url.rpartition(":")[2]
+    for path in ("/", "/config", "/gradio_api/info", "/gradio_api/call/ask"):
+        request = urllib.request.Request(served.url + path, headers={"Host": f"evil.example:{port}"})
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            open_url(request)
+        with caught.value as refused:
+            assert refused.code == 403
+            assert refused.read().decode() == (
+                f"this chat does not answer to 'evil.example:{port}': open it by its address, or start it with --host\n"
+            )
+    for name in ("localhost", "127.0.0.1", "[::1]"):
+        request = urllib.request.Request(f"{served.url}/config", headers={"Host": f"{name}:{port}"})
+        with open_url(request) as response:
+            assert response.status == 200
 
 
 def test_serving_reaches_for_nothing(served: Served) -> None:

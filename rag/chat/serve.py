@@ -13,13 +13,16 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rag.errors import SettingsError
 
 if TYPE_CHECKING:
     from rag.chat.opening import Asks, Opening
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # gradio compiles its components' templates in the page, hence the two unsafe words. Nothing but this origin loads.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -53,7 +56,7 @@ def launch(pipeline_source: Callable[[], Asks], *, host: str, port: int) -> None
         opening = Opening(pipeline_source)  # loads while gradio does
         import uvicorn
 
-        app = make_app(opening)
+        app = make_app(opening, answers_to(host, listening))
         name = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"Footnote is at http://{name}:{listening.getsockname()[1]} (stop it with Ctrl-C)\n")
         sys.stdout.flush()
@@ -65,19 +68,35 @@ def launch(pipeline_source: Callable[[], Asks], *, host: str, port: int) -> None
             server.run(sockets=[listening])
 
 
-def make_app(opening: Opening) -> Any:
-    """A pipeline being opened to the ASGI application: gradio's page, with the policy that nothing else loads."""
+def answers_to(host: str, listening: socket.socket) -> frozenset[str]:
+    """The address asked for, and the socket on it, to the names that the chat answers to; none: to every name.
+
+    A page elsewhere may give its own name our address (DNS rebinding), and read the chat through its visitor's
+    browser; the Host header then has that name. Who listens on all addresses wants to be reached by any name.
+    """
+    address = listening.getsockname()[0]
+    return frozenset() if ip_address(address).is_unspecified else LOOPBACK | {host.lower(), address}
+
+
+def make_app(opening: Opening, hosts: frozenset[str]) -> Any:
+    """A pipeline being opened, and the names answered to, to the ASGI application: gradio's page, guarded."""
     from fastapi import FastAPI
 
     from rag.chat.app import mount
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     mount(app, opening)
-    return guarded(app)
+    return guarded(app, hosts)
 
 
-def guarded(app: Any) -> Any:
-    """An ASGI application to the same one, whose every response forbids the browser to load anything from outside."""
+def guarded(app: Any, hosts: frozenset[str]) -> Any:
+    """An ASGI application to the same one, whose every response forbids the browser to load anything from outside.
+
+    hosts: what is asked of another host is refused; none: nothing is. (starlette's TrustedHostMiddleware would do, but
+    that it depends on its version for IPv6, and tells no remedy.)
+    """
+    from fastapi.responses import PlainTextResponse
+
     added = [
         (b"content-security-policy", POLICY.encode()),
         (b"referrer-policy", b"no-referrer"),
@@ -90,6 +109,19 @@ def guarded(app: Any) -> Any:
                 message["headers"] = [*message.get("headers", []), *added]
             await send(message)
 
+        asked = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
+        if hosts and scope["type"] in {"http", "websocket"} and _hostname(asked) not in hosts:
+            message = f"this chat does not answer to {asked[:80]!r}: open it by its address, or start it with --host\n"
+            await PlainTextResponse(message, 403)(scope, receive, sending)
+            return
         await app(scope, receive, sending)
 
     return wrapped
+
+
+def _hostname(header: str) -> str | None:
+    """A Host header to the name in it, without the port."""
+    try:
+        return urlsplit(f"//{header}").hostname
+    except ValueError:
+        return None
