@@ -11,6 +11,7 @@ left half-written can be removed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from rag.errors import IndexDamagedError, IndexMissingError, StorageError
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 OURS = re.compile(r"CURRENT|\.lock|v[0-9]+|\.new-(v[0-9]+|CURRENT)")  # the only names that a builder may replace
+FULL = {errno.ENOSPC, errno.EDQUOT}
 SMALL = 4_000_000  # bytes: files up to this size are checked whole at every opening, larger ones by size
 
 
@@ -55,8 +57,9 @@ def storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = "free some space, or name another folder" if error.errno in FULL else "name another folder"
         raise StorageError(
-            f"cannot write to {folder}: {error.strerror or error}; free some space, or name another folder "
+            f"cannot write to {folder}: {error.strerror or error}; {remedy} "
             "(--out for an index, FOOTNOTE_CACHE for the cache)"
         ) from error
 

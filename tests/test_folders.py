@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -210,11 +212,20 @@ def test_a_missing_file_and_a_changed_manifest(tmp_path: Path) -> None:
         current(tmp_path, mend=MEND)
 
 
-def test_the_disks_refusals_name_the_folder_and_the_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free some space, or name another folder"),
+        (errno.EDQUOT, "free some space, or name another folder"),
+        (errno.EACCES, "name another folder"),
+        (errno.EROFS, "name another folder"),
+    ],
+)
+def test_the_disks_refusals_name_the_folder_and_the_remedy(tmp_path: Path, number: int, remedy: str) -> None:
     with pytest.raises(StorageError) as caught, storing(tmp_path):
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number))
     assert str(caught.value) == (
-        f"cannot write to {tmp_path}: No space left on device; free some space, or name another folder "
+        f"cannot write to {tmp_path}: {os.strerror(number)}; {remedy} "
         "(--out for an index, FOOTNOTE_CACHE for the cache)"
     )
     assert isinstance(caught.value.__cause__, OSError)
@@ -222,9 +233,15 @@ def test_the_disks_refusals_name_the_folder_and_the_remedy(tmp_path: Path) -> No
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"cannot write to .*/file/below: "), locked(tmp_path / "file" / "below"):
+    with (
+        pytest.raises(StorageError, match=r"/file/below: Not a directory; name another"),
+        locked(tmp_path / "file" / "below"),
+    ):
         pytest.fail("it was locked")
-    with pytest.raises(StorageError, match=r"cannot write to .*/file: "), locked(tmp_path / "file"):
+    with (
+        pytest.raises(StorageError, match=r"cannot write to .*/file: File exists; name another"),
+        locked(tmp_path / "file"),
+    ):
         pytest.fail("it was locked")
 
 
