@@ -26,8 +26,12 @@ class Finding:
 def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
     """Settings to findings, one after another; with `deep`, every byte of the index and the export is read."""
     yield _finding("token table", lambda: f"{ENCODING}, {count_tokens(['one two three'])[0]} tokens in three words")
-    yield _finding("model", lambda: _model(settings))
-    yield _finding("encoder", lambda: _export(settings, deep))
+    model = _finding("model", lambda: _model(settings))
+    yield model
+    if model.well:
+        yield _finding("encoder", lambda: _export(settings, deep))
+    else:
+        yield Finding("encoder", False, "not looked at: mend the model first")
     yield _finding("index", lambda: _index(settings, deep))
 
 
