@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 BATCH = 32
-CHUNK = 512  # texts sorted by length together, so that a batch needs little padding
+CHUNK = 128  # texts sorted by length together, so that a batch needs little padding; some seconds' work
 TOLERANCE = 1e-4
 PROBES = (
     "Who?",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -28,28 +29,39 @@ def make_document(text: str, *, id: str, title: str = "", source: str = "") -> D
     )
 
 
-def read_folder(folder: Path) -> tuple[Document, ...]:
+def read_folder(folder: Path | str, left_out: Callable[[str], None] | None = None) -> tuple[Document, ...]:
     """A folder (or one file) to its documents, in the order of their paths; empty files are left out.
 
     Reads the `.txt` and `.md` files below it as UTF-8, hidden ones apart. An optional `titles.json` there maps
     a path to {"title": ..., "source": ...}. A document's id is its path below the folder.
+    left_out: told in a line of each file, or folder below, that cannot be read or is not UTF-8, and the others are
+    read; without it, or when there are no others, the first such one raises.
     Raises DocumentError: nothing there, not readable, not UTF-8, nothing but white space.
     """
+    folder = Path(folder)
+    problems: list[DocumentError] = []
     try:
         alone = folder.is_file()
     except OSError as error:
-        raise DocumentError(f"cannot read {folder}: {error.strerror or error}") from error
-    base, paths = (folder.parent, [folder]) if alone else (folder, _below(folder))
-    titles = _titles(base / TITLES)
+        raise _unreadable(folder, error) from error
+    base, paths = (folder.parent, [folder]) if alone else (folder, _below(folder, problems))
+    titles = _titles(base / TITLES) if paths else {}
     documents = []
     for path in paths:
         name = path.relative_to(base).as_posix()
         entry = titles.get(name, {})
-        made = make_document(
-            _read(path), id=name, title=entry.get("title", path.stem), source=entry.get("source", name)
-        )
+        try:
+            text = _read(path)
+        except DocumentError as error:
+            problems.append(error)
+            continue
+        made = make_document(text, id=name, title=entry.get("title", path.stem), source=entry.get("source", name))
         if made.text.strip():
             documents.append(made)
+    for problem in problems:
+        if left_out is None or not documents:
+            raise problem
+        left_out(str(problem))
     if not documents:
         raise DocumentError(
             f"{folder} holds no text: give a folder with {' or '.join(SUFFIXES)} files that are not empty"
@@ -63,36 +75,38 @@ def packaged_corpus() -> Path:
     return installed if installed.is_dir() else Path(__file__).resolve().parent.parent / "index" / "corpus"
 
 
-def _below(folder: Path) -> list[Path]:
-    """The text files below a folder, hidden ones apart, in the order of their paths."""
+def _below(folder: Path, problems: list[DocumentError]) -> list[Path]:
+    """The text files below a folder, hidden ones apart, in the order of their paths; adds to the problems."""
+    found = []
 
     def refuse(error: OSError) -> None:
-        raise DocumentError(f"cannot read the folder {error.filename}: {error.strerror or error}") from error
+        problems.append(_unreadable(f"the folder {error.filename}", error))
 
-    found = []
     for place, folders, names in os.walk(folder, onerror=refuse):  # unlike rglob, it tells what it cannot read
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place) / name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
-    try:
-        return sorted(path for path in found if path.is_file())
-    except OSError as error:
-        raise DocumentError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    return sorted(found)
+
+
+def _unreadable(what: Path | str, error: OSError) -> DocumentError:
+    remedy = "; give yourself the right to read it" if isinstance(error, PermissionError) else ""
+    return DocumentError(f"cannot read {what}: {error.strerror or error}{remedy}")
 
 
 def _read(path: Path) -> str:
+    """A file to its text; of what is no file (a pipe, a link to nothing), none."""
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8") if path.is_file() else ""
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
-        raise DocumentError(f"cannot read {path}: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
 
 
 def _titles(path: Path) -> dict[str, dict[str, str]]:
-    if not path.is_file():
-        return {}
+    text = _read(path)
     try:
-        titles = json.loads(_read(path))
+        titles = json.loads(text or "{}")
         return {str(name): {key: str(value) for key, value in entry.items()} for name, entry in titles.items()}
     except (ValueError, AttributeError, RecursionError) as error:
         raise DocumentError(f'{path} must map file names to {{"title": ..., "source": ...}}: {error}') from None

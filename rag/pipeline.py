@@ -20,7 +20,7 @@ from rag.extract import ExtractiveAnswerer
 from rag.folders import current, locked, sha256_text
 from rag.load import packaged_corpus, read_folder
 from rag.retrieve import KEPT, retrieve
-from rag.settings import Settings
+from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
 from rag.text import normalise
 from rag.types import Answer, Answerer, Document, Encoder, Encoding, Retrieval
@@ -36,17 +36,21 @@ def _silent(line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What building came to. changed: False when the index was whole and up to date already."""
+    """What building came to. changed: False when the index was whole and up to date already.
+
+    left_out: a line about each file that could not be read.
+    """
 
     folder: Path
     changed: bool
     documents: int
     passages: int
+    left_out: tuple[str, ...] = ()
 
 
 def build_index(
-    documents: Path | Sequence[Document],
-    out: Path,
+    documents: Path | str | Sequence[Document],
+    out: Path | str,
     *,
     settings: Settings | None = None,
     encoder: Encoder | None = None,
@@ -56,11 +60,18 @@ def build_index(
 ) -> Built:
     """A folder (or documents) to an index in the folder `out`, all or nothing; nothing to do if it is up to date.
 
-    encoder: instead of the settings' model. say: told in a line what takes long. reached: see `folders.publish`.
+    encoder: instead of the settings' model. say: told in a line what takes long, and of each file that cannot be
+    read, which is then left out; without it, such a file raises. reached: see `folders.publish`.
     Raises DocumentError, ModelError, StorageError.
     """
-    settings = settings or Settings.from_environment()
-    texts = read_folder(documents) if isinstance(documents, Path) else tuple(documents)
+    settings, out = settings or Settings.from_environment(), Path(out)
+    left_out: list[str] = []
+    if isinstance(documents, Path | str):
+        texts = read_folder(documents, None if say is _silent else left_out.append)  # nothing is left out unsaid
+    else:
+        texts = tuple(documents)
+    for line in left_out:
+        say(f"left out: {line}")
     _check(texts)
     encoder = encoder or open_encoder(settings.model, settings.cache, say=say)
     cap = min(CAP, encoder.limit)
@@ -69,10 +80,11 @@ def build_index(
         try:
             index = indexes.Index.open(out, deep=True)
             if index.manifest.get("inputs") == inputs:
-                return Built(out, False, len(index.documents), len(index))
+                return Built(out, False, len(index.documents), len(index), tuple(left_out))
         except (IndexMissingError, IndexDamagedError):
             pass
         passages = [passage for text in texts for passage in split(text, encoder.count_tokens, cap)]
+        say(f"encoding {len(passages)} passage(s) of {len(texts)} document(s) ...")
 
         def encodings() -> Iterator[Encoding]:
             for done, encoding in enumerate(encoder.encode_passages([p.text for p in passages]), start=1):
@@ -80,7 +92,7 @@ def build_index(
                 progress(done, len(passages))
 
         indexes.write(out, texts, passages, encodings(), encoder, inputs=inputs, reached=reached)
-    return Built(out, True, len(texts), len(passages))
+    return Built(out, True, len(texts), len(passages), tuple(left_out))
 
 
 def _check(texts: Sequence[Document]) -> None:
@@ -121,6 +133,11 @@ class Pipeline:
             folder = _packaged(settings, encoder, say)
         opened = indexes.Index.open(folder)
         facts = opened.manifest["encoder"]
+        if encoder is None and settings.model not in {DEFAULT_MODEL, facts["model"]}:
+            say(
+                f"the index in {folder} is asked with the model it was built with, {facts['model']}; "
+                f"FOOTNOTE_MODEL ({settings.model}) counts when an index is built"
+            )
         encoder = encoder or open_encoder(facts["model"], settings.cache, fingerprint=facts["fingerprint"], say=say)
         if encoder.fingerprint != facts["fingerprint"]:
             raise IndexDamagedError(
@@ -213,12 +230,16 @@ def _packaged(settings: Settings, encoder: Encoder | None, say: Say) -> Path:
         current(folder, mend="")
     except (IndexMissingError, IndexDamagedError):
         say(f"building the sample article's index in {folder} (once) ...")
-        build_index(packaged_corpus(), folder, settings=Settings(cache=settings.cache), encoder=encoder, say=say)
+        own = Settings(cache=settings.cache)
+        encoder = encoder or open_encoder(own.model, own.cache, say=say)
+        build_index(packaged_corpus(), folder, settings=own, encoder=encoder)
     return folder
 
 
 def _question(question: str) -> str:
     """Any string to the question as it is asked. Raises QuestionError."""
+    if not isinstance(question, str):
+        raise QuestionError(f"the question {question!r:.20} is of type {type(question).__name__}: give a string")
     text = normalise(question).strip()
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise QuestionError(f"the question {question[:20]!r} is empty: write what you want to know")

@@ -85,9 +85,25 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_not_utf8_names_the_file_and_the_byte(tmp_path: Path) -> None:
     path = put(tmp_path, "latin.txt", "é café".encode() + "é".encode("latin-1"))
+    put(tmp_path, "a.txt", "fine 😀")
+    line = f"{path} is not UTF-8 text (byte 8): save it as UTF-8"
     with pytest.raises(DocumentError) as caught:
         read_folder(tmp_path)
-    assert str(caught.value) == f"{path} is not UTF-8 text (byte 8): save it as UTF-8"
+    assert str(caught.value) == line
+    told: list[str] = []
+    assert [document.id for document in read_folder(str(tmp_path), told.append)] == ["a.txt"]
+    assert told == [line]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_when_nothing_else_is_there_a_bad_file_is_an_error_in_any_case(tmp_path: Path, alone: bool) -> None:
+    path = put(tmp_path, "texts/latin.txt", b"caf\xe9")
+    put(tmp_path, "texts/utf16.txt", b"\xff\xfe")
+    put(tmp_path, "texts/empty.txt", b"")
+    told: list[str] = []
+    with pytest.raises(DocumentError, match=r"latin\.txt is not UTF-8 text \(byte 3\): save it as UTF-8"):
+        read_folder(path if alone else path.parent, told.append)
+    assert told == []
 
 
 @pytest.mark.parametrize("titles", ["{", "[]", '"é"', '{"a.txt": "title"}', '{"a.txt": []}', "1"])
@@ -101,7 +117,7 @@ def test_bad_titles_name_the_form(tmp_path: Path, titles: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file(tmp_path: Path) -> None:
     put(tmp_path, "a.txt", "text").chmod(0)
-    with pytest.raises(DocumentError, match=r"cannot read .*a\.txt: Permission denied"):
+    with pytest.raises(DocumentError, match=r"cannot read .*a\.txt: Permission denied; give yourself the right to"):
         read_folder(tmp_path)
 
 

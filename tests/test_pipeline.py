@@ -30,6 +30,7 @@ from rag import (
 )
 from rag.confidence import Confidence, load_confidence
 from rag.retrieve import KEPT
+from rag.settings import DEFAULT_MODEL
 from tests.conftest import TEXT
 from tests.fakes import HashEncoder, RowlessEncoder
 
@@ -134,6 +135,17 @@ def test_the_question_is_normalised(pipeline: Pipeline) -> None:
 def test_a_question_without_a_character_to_read_is_refused(pipeline: Pipeline, question: str) -> None:
     with pytest.raises(QuestionError, match="is empty: write what you want to know"):
         pipeline.ask(question)
+
+
+@pytest.mark.parametrize("question", [None, 3, b"Who?", ["Who?"]])
+def test_a_question_of_another_type_is_refused(
+    built: Path, pipeline: Pipeline, hashed: list[str], question: Any
+) -> None:
+    message = f"the question {question!r} is of type {type(question).__name__}: give a string"
+    for asked in (pipeline.ask, pipeline.retrieve, lambda question: ask(question, index=built)):
+        with pytest.raises(QuestionError) as caught:
+            asked(question)
+        assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("question", ["?", "😀", "é", "的", "\ud800", "the", "[SEP]", "x" * 5000, "rice " * 1000])
@@ -362,6 +374,31 @@ def test_a_folder_is_read(tmp_path: Path, encoder: HashEncoder, settings: Settin
     assert Pipeline.open(tmp_path / "made", settings=settings, encoder=encoder).documents == read_folder(corpus)
 
 
+def test_folders_may_be_named_by_strings(tmp_path: Path, encoder: HashEncoder, settings: Settings) -> None:
+    (tmp_path / "é.txt").write_bytes(TEXT.encode())
+    built = build_index(str(tmp_path / "é.txt"), str(tmp_path / "made"), settings=settings, encoder=encoder)
+    assert built == Built(tmp_path / "made", changed=True, documents=1, passages=1)
+
+
+def test_a_file_that_cannot_be_read_is_left_out_only_where_that_is_told(
+    tmp_path: Path, encoder: HashEncoder, settings: Settings
+) -> None:
+    corpus, out = tmp_path / "corpus", tmp_path / "made"
+    corpus.mkdir()
+    (corpus / "a.txt").write_bytes(b"caf\xe9")
+    (corpus / "b.txt").write_text("Rice is cooked 😀.", "utf-8")
+    with pytest.raises(DocumentError, match=r"a\.txt is not UTF-8 text"):
+        build_index(corpus, out, settings=settings, encoder=encoder)
+    problem = f"{corpus / 'a.txt'} is not UTF-8 text (byte 3): save it as UTF-8"
+    for changed in (True, False):  # a second build says it again
+        said: list[str] = []
+        built = build_index(corpus, out, settings=settings, encoder=encoder, say=said.append)
+        assert built == Built(out, changed=changed, documents=1, passages=1, left_out=(problem,))
+        assert said == [f"left out: {problem}", "encoding 1 passage(s) of 1 document(s) ..."][: 1 + changed]
+    (corpus / "a.txt").write_text("café", "utf-8")
+    assert build_index(corpus, out, settings=settings, encoder=encoder).documents == 2
+
+
 def test_the_settings_model_is_used(tmp_path: Path, hashed: list[str]) -> None:
     build_index([RICE], tmp_path / "made", settings=Settings(model="some/model", cache=tmp_path))
     assert hashed == ["some/model"]
@@ -425,6 +462,19 @@ def test_the_encoder_that_the_index_names_is_opened(
     monkeypatch.setattr(rag.pipeline, "open_encoder", open_encoder)
     Pipeline.open(built, settings=Settings(model="ignored/when-asking", cache=settings.cache))
     assert given == [("hash", settings.cache, encoder.fingerprint)]
+
+
+@pytest.mark.parametrize("model", [DEFAULT_MODEL, "hash", "some/other"])
+def test_a_model_that_is_set_and_not_the_indexs_is_told(
+    built: Path, settings: Settings, hashed: list[str], model: str
+) -> None:
+    said: list[str] = []
+    Pipeline.open(built, settings=Settings(model=model, cache=settings.cache), say=said.append)
+    assert hashed == ["hash"]
+    assert said == [
+        f"the index in {built} is asked with the model it was built with, hash; "
+        "FOOTNOTE_MODEL (some/other) counts when an index is built"
+    ] * (model == "some/other")
 
 
 def test_an_encoder_without_token_rows_falls_back_and_says_so(tmp_path: Path, settings: Settings) -> None:
