@@ -8,11 +8,19 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rag.errors import RagError
+from rag.errors import RagError, StorageError
+
+if TYPE_CHECKING:
+    from rag.settings import Settings
+
+BUILT = Path("index") / "built"  # where an index is built, and then looked for, when none is named
+EVERY = 10.0  # seconds between two lines that tell how far a build is, where there is no terminal for a bar
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,20 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
-        status = command(options)
-        sys.stdout.flush()
-        return status
+        return command(options)
     except RagError as error:
         sys.stderr.write(f"footnote: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    except OSError as error:  # a full disk, or a reader that has gone
-        if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"footnote: cannot write the output: {error.strerror or error}\n")
+    except BrokenPipeError:  # whoever read the output has gone
         _discard_output()
         return 1
 
@@ -45,15 +49,50 @@ def _discard_output() -> None:
         sys.stdout.flush()
 
 
+def _print(text: str) -> None:
+    """Write a line, or several, to stdout, now. Raises StorageError, or BrokenPipeError when its reader has gone."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise StorageError(
+            f"cannot write the output: {error.strerror or error}; free some space, or send it elsewhere"
+        ) from error
+
+
+def _folder(text: str) -> Path:
+    """An argument to the path it names; a `~` that the shell has left is the home."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: name a folder, or leave it out")
+    return Path(os.path.expanduser(text))
+
+
+class _Version(argparse.Action):
+    """Print the version, which is looked up only now."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            _print(f"footnote {version('footnote')}")
+        except PackageNotFoundError:
+            _print("footnote, run from a checkout: not installed, so it has no version")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="footnote", description="Answers you can check.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument(
         "--index",
-        type=Path,
+        type=_folder,
         metavar="DIR",
-        help="a built index (else FOOTNOTE_INDEX, else the sample article's, built once)",
+        help="a built index (else FOOTNOTE_INDEX, else index/built, else the sample article's, built once)",
     )
 
     ask = commands.add_parser("ask", parents=[place], help="answer a question with numbered quotes")
@@ -62,8 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     ask.set_defaults(command=_ask)
 
     index = commands.add_parser("index", help="build an index from a folder of .txt and .md files")
-    index.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="the folder (else the sample article)")
-    index.add_argument("--out", type=Path, metavar="DIR", help="where to (else FOOTNOTE_INDEX, else index/built)")
+    index.add_argument("folder", nargs="?", type=_folder, metavar="FOLDER", help="the folder (else the sample article)")
+    index.add_argument("--out", type=_folder, metavar="DIR", help="where to (else FOOTNOTE_INDEX, else index/built)")
     index.set_defaults(command=_index)
 
     chat = commands.add_parser("chat", parents=[place], help="open the web chat")
@@ -81,16 +120,28 @@ def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    """The environment's settings, with the index to ask: by --index, else FOOTNOTE_INDEX, else what lies in BUILT."""
+    from rag.settings import Settings
+
+    settings = Settings.from_environment()
+    index = options.index or settings.index
+    if index is None and os.path.isfile(BUILT / "CURRENT"):
+        _say(f"using the index in {BUILT} (name another by --index or FOOTNOTE_INDEX)")
+        index = BUILT
+    return replace(settings, index=index)
+
+
 def _ask(options: argparse.Namespace) -> int:
     from rag.pipeline import Pipeline
     from rag.show import to_text
 
-    answer = Pipeline.open(options.index, say=_say).ask(" ".join(options.question))
+    answer = Pipeline.open(settings=_settings(options), say=_say).ask(" ".join(options.question))
     if options.json:
         ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
-        sys.stdout.write(json.dumps(answer.to_dict(), indent=2, ensure_ascii=ascii_only) + "\n")
+        _print(json.dumps(answer.to_dict(), indent=2, ensure_ascii=ascii_only))
     else:
-        sys.stdout.write(to_text(answer) + "\n")
+        _print(to_text(answer))
     return 0
 
 
@@ -102,43 +153,43 @@ def _index(options: argparse.Namespace) -> int:
     from rag.settings import Settings
 
     settings = Settings.from_environment()
-    out = options.out or settings.index or Path("index") / "built"
+    out = options.out or settings.index or BUILT
+    told = time.monotonic()
     with tqdm(desc="encoding", unit=" passages", leave=False, disable=None) as bar:
 
         def progress(done: int, total: int) -> None:
+            nonlocal told
             bar.total = total
             bar.update(done - bar.n)
+            if bar.disable and time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                _say(f"encoded {done} of {total} passages")
 
-        built = build_index(options.folder or packaged_corpus(), out, settings=settings, say=_say, progress=progress)
+        def say(line: str) -> None:
+            bar.write(line, file=sys.stderr)  # above the bar
+
+        built = build_index(options.folder or packaged_corpus(), out, settings=settings, say=say, progress=progress)
     counts = f"{built.documents} document(s), {built.passages} passage(s)"
-    done = (
-        f"built {built.folder}: {counts}" if built.changed else f"{built.folder} is up to date: {counts}; nothing to do"
-    )
-    sys.stdout.write(f"{done}\n")
+    if built.left_out:
+        counts += f"; {len(built.left_out)} file(s) left out"
+    _print(f"built {out}: {counts}" if built.changed else f"{out} is up to date: {counts}; nothing to do")
     return 0
 
 
 def _chat(options: argparse.Namespace) -> int:
     from rag.chat import launch
     from rag.pipeline import Pipeline
-    from rag.settings import Settings
 
-    settings = Settings.from_environment()
-    if options.index:
-        settings = replace(settings, index=options.index)
+    settings = _settings(options)
     launch(lambda: Pipeline.open(settings=settings, say=_say), host=options.host, port=options.port)
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from rag.doctor import examine
-    from rag.settings import Settings
 
-    settings = Settings.from_environment()
-    if options.index:
-        settings = replace(settings, index=options.index)
     well = True
-    for finding in examine(settings, deep=options.deep):
+    for finding in examine(_settings(options), deep=options.deep):
         well = well and finding.well
-        sys.stdout.write(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.detail}\n")
+        _print(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.detail}")
     return 0 if well else 1

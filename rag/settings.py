@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import expanduser
 from pathlib import Path
 
 from rag.errors import SettingsError
@@ -43,8 +44,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Variables to settings; an empty variable counts as unset. Raises SettingsError."""
+        """Variables to settings; an empty variable counts as unset, a `~` is the home. Raises SettingsError."""
         env = os.environ if environment is None else environment
+        index, model, cache = (expanduser(env.get(f"FOOTNOTE_{name}", "")) for name in ("INDEX", "MODEL", "CACHE"))
         threshold = None
         if text := env.get("FOOTNOTE_THRESHOLD"):
             try:
@@ -52,8 +54,8 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"FOOTNOTE_THRESHOLD is {text!r}; give a number from 0 to 1") from None
         return cls(
-            index=Path(env["FOOTNOTE_INDEX"]) if env.get("FOOTNOTE_INDEX") else None,
-            model=env.get("FOOTNOTE_MODEL") or DEFAULT_MODEL,
-            cache=Path(env["FOOTNOTE_CACHE"]) if env.get("FOOTNOTE_CACHE") else _user_cache(),
+            index=Path(index) if index else None,
+            model=model or DEFAULT_MODEL,
+            cache=Path(cache) if cache else _user_cache(),
             threshold=threshold,
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +18,7 @@ import jsonschema
 import pytest
 
 import rag.chat
+import rag.cli
 import rag.doctor
 import rag.pipeline
 from rag import Pipeline, Settings
@@ -31,7 +33,8 @@ QUESTION = ["Who", "led", "the", "Normans", "😀?"]
 
 @pytest.fixture(autouse=True)
 def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A cache of its own, no threshold, and the HashEncoder where a model would be opened."""
+    """A place and a cache of its own, no threshold, and the HashEncoder where a model would be opened."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOOTNOTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FOOTNOTE_THRESHOLD", "0")
     monkeypatch.setattr(rag.pipeline, "open_encoder", lambda model, cache, **named: HashEncoder())
@@ -93,13 +96,54 @@ def test_ask_without_an_index_builds_the_article_and_says_so_once(
     assert run(capsys, "ask", "Who", "is", "Friedrich", "Merz?") == (0, out, "")
 
 
+def test_what_index_has_built_in_the_usual_place_is_asked_and_that_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: Path
+) -> None:
+    launched: list[Pipeline] = []
+    monkeypatch.setattr(rag.chat, "launch", lambda source, **named: launched.append(source()))
+    assert run(capsys, "index", corpus(tmp_path / "corpus"))[0] == 0
+    usual = Path("index") / "built"
+    line = f"using the index in {usual} (name another by --index or FOOTNOTE_INDEX)\n"
+    status, out, err = run(capsys, "ask", "Is", "rice", "cooked?")
+    assert (status, "Rice is cooked in water 😀." in out, err) == (0, True, line)
+    assert run(capsys, "chat") == (0, "", line)
+    assert [document.id for document in launched[0].documents] == ["b.md", "é.txt"]
+    status, out, err = run(capsys, "doctor")
+    assert f"index: {usual}, 2 document(s)" in out
+    assert err == line
+    assert run(capsys, "ask", *QUESTION, "--index", built)[2] == ""
+    monkeypatch.setenv("FOOTNOTE_INDEX", str(built))
+    assert run(capsys, "ask", *QUESTION)[2] == ""
+
+
+def test_a_folder_in_the_usual_place_that_holds_no_index_is_not_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "index" / "built").mkdir(parents=True)
+    assert run(capsys, "ask", "Who?")[2].startswith("building the sample article's index in ")
+
+
+def test_a_model_that_is_not_the_indexs_is_told(
+    capsys: pytest.CaptureFixture[str], built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOOTNOTE_MODEL", "gone/model")
+    status, _, err = run(capsys, "ask", *QUESTION, "--index", built)
+    assert status == 0
+    assert err == (
+        f"the index in {built} is asked with the model it was built with, hash; "
+        "FOOTNOTE_MODEL (gone/model) counts when an index is built\n"
+    )
+
+
 # -- index --
+
+ENCODING = "encoding 2 passage(s) of 2 document(s) ...\n"
 
 
 def test_index_builds_and_then_has_nothing_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "made é"
     folder = corpus(tmp_path / "corpus")
-    assert run(capsys, "index", folder, "--out", out) == (0, f"built {out}: 2 document(s), 2 passage(s)\n", "")
+    assert run(capsys, "index", folder, "--out", out) == (0, f"built {out}: 2 document(s), 2 passage(s)\n", ENCODING)
     before = (out / "CURRENT").read_text()
     assert run(capsys, "index", folder, "--out", out) == (
         0, f"{out} is up to date: 2 document(s), 2 passage(s); nothing to do\n", "",
@@ -123,7 +167,7 @@ def test_index_of_the_sample_article_in_the_usual_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     status, out, err = run(capsys, "index")
-    assert (status, err) == (0, "")
+    assert (status, re.fullmatch(r"encoding \d+ passage\(s\) of 1 document\(s\) \.\.\.\n", err) is None) == (0, False)
     assert out.startswith(f"built {Path('index') / 'built'}: 1 document(s), ")
     assert (tmp_path / "index" / "built" / "CURRENT").is_file()
 
@@ -131,6 +175,38 @@ def test_index_of_the_sample_article_in_the_usual_place(
 def test_index_of_one_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = corpus(tmp_path / "corpus") / "é.txt"
     assert run(capsys, "index", path, "--out", tmp_path / "made")[1].endswith(": 1 document(s), 1 passage(s)\n")
+
+
+def test_index_leaves_out_what_it_cannot_read_and_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder, out = corpus(tmp_path / "corpus"), tmp_path / "made"
+    (folder / "latin.txt").write_bytes(b"caf\xe9")
+    told = f"left out: {folder / 'latin.txt'} is not UTF-8 text (byte 3): save it as UTF-8\n"
+    counts = "2 document(s), 2 passage(s); 1 file(s) left out"
+    assert run(capsys, "index", folder, "--out", out) == (0, f"built {out}: {counts}\n", told + ENCODING)
+    again = f"{out} is up to date: {counts}; nothing to do\n"
+    assert run(capsys, "index", folder, "--out", out) == (0, again, told)
+    error = told.replace("left out", "footnote")
+    assert run(capsys, "index", folder / "latin.txt", "--out", tmp_path / "other") == (1, "", error)
+    assert not (tmp_path / "other").exists()
+
+
+def test_index_tells_how_far_it_is_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rag.cli, "EVERY", 0.0)
+    err = run(capsys, "index", corpus(tmp_path / "corpus"), "--out", tmp_path / "made")[2]
+    assert err == ENCODING + "encoded 1 of 2 passages\nencoded 2 of 2 passages\n"
+
+
+def test_a_tilde_that_the_shell_left_is_the_home(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    corpus(tmp_path / "corpus")
+    assert run(capsys, "index", "~/corpus", "--out", "~/made")[0] == 0
+    assert (tmp_path / "made" / "CURRENT").is_file()
+    assert run(capsys, "ask", "rice", "--index", "~/made")[0] == 0
 
 
 # -- failing --
@@ -175,6 +251,7 @@ def test_a_corpus_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path
     "arguments",
     [
         [], ["bogus"], ["ask"], ["ask", "--json"], ["ask", "Who?", "--nope"], ["index", "a", "b"], ["index", "--out"],
+        ["ask", "Who?", "--index", ""], ["chat", "--index="], ["index", ""], ["index", "--out", ""],
         ["chat", "--port", "é"], ["chat", "extra"], ["doctor", "--deep=1"], ["doctor", "extra"],
     ],
 )  # fmt: skip
@@ -186,6 +263,31 @@ def test_wrong_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str
     assert printed.err.startswith("usage: footnote")
 
 
+def test_an_empty_folder_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ask", "Who?", "--index", ""])
+    assert capsys.readouterr().err.endswith("argument --index: it is empty: name a folder, or leave it out\n")
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: {"footnote": "1.2.3"}[name])
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, *capsys.readouterr()) == (0, "footnote 1.2.3\n", "")
+
+
+def test_the_version_where_footnote_is_not_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().err) == (0, "")
+
+
 def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*given: Any, **named: Any) -> Any:
         raise KeyboardInterrupt
@@ -194,12 +296,13 @@ def test_an_interrupt_is_silent(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert run(capsys, "ask", "Who?") == (130, "", "")
 
 
-def test_an_unforeseen_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, OSError])
+def test_an_unforeseen_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     def broken(*given: Any, **named: Any) -> Any:
-        raise ZeroDivisionError
+        raise error
 
     monkeypatch.setattr(rag.pipeline.Pipeline, "open", broken)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         main(["ask", "Who?"])
 
 
@@ -286,7 +389,7 @@ def test_help_is_quick_and_names_the_commands() -> None:
 FINDING = (
     "import sys, rag.doctor; from rag.cli import main;"
     "rag.doctor.examine = lambda *a, **k: [rag.doctor.Finding('x', True, {!r} * {})];"
-    "sys.exit(main(['doctor']))"
+    "sys.exit(main(['doctor', '--index', 'x']))"
 )
 
 

@@ -52,10 +52,11 @@ def _run(code: str, *arguments: str, home: Path, words: list[str]) -> subprocess
     env = {name: value for name, value in os.environ.items() if not name.startswith(("FOOTNOTE_", "HF_", "GRADIO_"))}
     env |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "ATTEMPTS": str(home / "attempts")}
     env |= {"FOOTNOTE_THRESHOLD": "0", "TMPDIR": str(home / "tmp"), "PYTHONIOENCODING": "utf-8"}
+    env |= {"PYTHONPATH": str(ROOT)}
     (home / "tmp").mkdir(exist_ok=True)
     return subprocess.run(
         [*words, sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
+        cwd=home,  # where no index lies
         env=env,
         capture_output=True,
         encoding="utf-8",

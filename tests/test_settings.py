@@ -46,6 +46,14 @@ def test_the_real_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) ->
     assert Settings.from_environment().threshold == 1.0
 
 
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    found = Settings.from_environment({f"FOOTNOTE_{name}": f"~/{name} é" for name in ("INDEX", "MODEL", "CACHE")})
+    assert found == Settings(tmp_path / "INDEX é", str(tmp_path / "MODEL é"), tmp_path / "CACHE é")
+    assert Settings.from_environment({"FOOTNOTE_MODEL": "some/~model"}).model == "some/~model"
+
+
 @pytest.mark.parametrize("threshold", [-0.01, 1.01, float("nan"), float("inf")])
 def test_a_threshold_outside_the_range_is_refused(threshold: float) -> None:
     with pytest.raises(SettingsError, match=rf"the threshold is {threshold}; .*FOOTNOTE_THRESHOLD"):
