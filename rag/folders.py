@@ -28,7 +28,7 @@ from rag.errors import IndexDamagedError, IndexMissingError, StorageError
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 OURS = re.compile(r"CURRENT|\.lock|v[0-9]+|\.new-(v[0-9]+|CURRENT)")  # the only names that a builder may replace
-FULL = {errno.ENOSPC, errno.EDQUOT}
+FULL = {errno.ENOSPC, errno.EDQUOT, None}  # numpy gives a write that was cut short no number
 SMALL = 4_000_000  # bytes: files up to this size are checked whole at every opening, larger ones by size
 
 

@@ -231,6 +231,11 @@ def test_the_disks_refusals_name_the_folder_and_the_remedy(tmp_path: Path, numbe
     assert isinstance(caught.value.__cause__, OSError)
 
 
+def test_a_write_that_numpy_found_cut_short_is_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="4 requested and 0 written; free some space"), storing(tmp_path):
+        raise OSError("4 requested and 0 written")
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with (
