@@ -6,11 +6,11 @@ A version (see `folders`) holds
     sentences.npy     int64 (sentences, 3): passage, start, end
     dense.faiss       the passages' unit rows, inner product
     bm25/             bm25s over `text.words`; absent when the corpus has no words
-    tokens.i8         the passages' token rows, one after another, int8 (tokens, d); absent without token rows
-    token_scales.npy  float32 (tokens,): what each of those rows is to be multiplied by
+    tokens.codes      the passages' token rows, one after another, uint8 (tokens, width): see `codes`; absent without
+                      token rows
     token_places.npy  int64 (sentences + 1,): where each sentence's token rows start
     frequencies.npy   int64 (terms, 2): a vocabulary number, and in how many passages it occurs; sorted
-and in its manifest the format, the encoder, the counts and `inputs`, a hash of all that went in.
+and in its manifest the format, the encoder, the token rows' code, the counts and `inputs`, a hash of all that went in.
 The only import of faiss and bm25s.
 """
 
@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from rag import codes
 from rag.errors import IndexDamagedError, StorageError
 from rag.folders import Version, current, publish, sha256_text
 from rag.text import words
 from rag.types import Document, Encoder, Encoding, Floats, Ints, Passage, Span
 
-FORMAT = 1
+FORMAT = 2
 REBUILD = "footnote index [FOLDER] --out {}"
 BM25 = {"k1": 1.2, "b": 0.75, "method": "lucene"}
 
@@ -84,6 +85,7 @@ def write(
                 "fingerprint": encoder.fingerprint,
                 "dimension": encoder.dimension,
             },
+            "code": {"bits": codes.bits(encoder.dimension), "width": codes.width(encoder.dimension)},
             "counts": {
                 "documents": len(documents),
                 "passages": len(rows),
@@ -111,29 +113,26 @@ def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[
     import faiss
 
     dense = faiss.IndexFlatIP(dimension)
-    lengths: list[np.ndarray[Any, Any]] = []  # tokens of each sentence
-    scales, terms = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
-    with (path / "tokens.i8").open("wb") as file:
+    lengths = [np.empty(0, np.int64)]  # tokens of each sentence
+    terms = [np.empty(0, np.int64)]
+    with (path / "tokens.codes").open("wb") as file:
         for passage, encoding in zip(passages, encodings, strict=True):
             dense.add(encoding.vector[None])
             if encoding.tokens is None:
                 continue
-            scale = np.abs(encoding.tokens).max(axis=1, initial=1e-9) / 127
-            file.write(np.rint(encoding.tokens / scale[:, None]).astype(np.int8).tobytes())
+            file.write(codes.encode(encoding.tokens).tobytes())
             starts = np.array([span.start for span in passage.sentences]) - passage.span.start
             owners = np.searchsorted(starts, encoding.offsets[:, 0], side="right") - 1
             lengths.append(np.bincount(owners, minlength=len(starts)))
-            scales.append(scale.astype(np.float32))
             terms.append(np.unique(encoding.ids))
     (path / "dense.faiss").write_bytes(faiss.serialize_index(dense).tobytes())  # Python's errors, and any path
-    all_scales = np.concatenate(scales)
-    if not len(all_scales):
-        (path / "tokens.i8").unlink()
+    places = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+    if not places[-1]:
+        (path / "tokens.codes").unlink()
     else:
-        np.save(path / "token_scales.npy", all_scales)
-        np.save(path / "token_places.npy", np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+        np.save(path / "token_places.npy", places)
         np.save(path / "frequencies.npy", np.stack(np.unique(np.concatenate(terms), return_counts=True), axis=1))
-    return len(all_scales)
+    return int(places[-1])
 
 
 class Index:
@@ -158,11 +157,10 @@ class Index:
             import bm25s
 
             self._bm25 = bm25s.BM25.load(path / "bm25")
-        self._tokens: Floats | None = None
-        if (path / "tokens.i8").exists():
-            shape = (self.manifest["counts"]["tokens"], self.manifest["encoder"]["dimension"])
-            self._tokens = np.memmap(path / "tokens.i8", np.int8, "r", shape=shape)
-            self._scales = np.load(path / "token_scales.npy", allow_pickle=False)
+        self._tokens: codes.Codes | None = None
+        if (path / "tokens.codes").exists():
+            shape = (self.manifest["counts"]["tokens"], codes.width(self.manifest["encoder"]["dimension"]))
+            self._tokens = np.memmap(path / "tokens.codes", np.uint8, "r", shape=shape)
             self._places = np.load(path / "token_places.npy", allow_pickle=False)
             self._firsts = np.cumsum([0, *(len(passage.sentences) for passage in self._passages)])
             self._terms = np.load(path / "frequencies.npy", allow_pickle=False)
@@ -217,12 +215,11 @@ class Index:
         counts: Ints = np.where(self._terms[places, 0] == ids, self._terms[places, 1], 0)
         return counts
 
-    def tokens(self, numbers: Sequence[int]) -> tuple[Floats, Floats, Ints] | None:
-        """Passages' token rows, one passage after another; None when there are none. See `Store.tokens`."""
+    def cosines(self, rows: Floats, numbers: Sequence[int]) -> tuple[Floats, Ints] | None:
+        """Unit rows and passages to their tokens' cosines, None when there are none. See `Store.cosines`."""
         if self._tokens is None:
             return None
         parts = [(self._firsts[number], self._firsts[number + 1]) for number in numbers]
         lengths = np.concatenate([np.diff(self._places[first : last + 1]) for first, last in parts])
-        rows = [slice(self._places[first], self._places[last]) for first, last in parts]
-        tokens = np.concatenate([self._tokens[part] for part in rows]).astype(np.float32)
-        return tokens, np.concatenate([self._scales[part] for part in rows]), lengths
+        held = [self._tokens[self._places[first] : self._places[last]] for first, last in parts]
+        return codes.cosines(np.concatenate(held), rows), lengths

@@ -86,16 +86,15 @@ def _with_previous(matches: Floats) -> Floats:
 
 def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int]) -> tuple[Matches, Floats] | None:
     """The candidates' matches with the question's tokens, and the tokens' weights; None without token rows."""
-    stored = store.tokens(numbers)
     signs = [not any(c.isalnum() for c in question[start:end]) for start, end in encoding.offsets]
     terms = np.flatnonzero(~np.array(signs, bool)) if not all(signs) else np.arange(len(signs))
-    if encoding.tokens is None or stored is None or not len(terms):
+    stored = store.cosines(encoding.tokens[terms], numbers) if encoding.tokens is not None and len(terms) else None
+    if stored is None:
         return None
     found = store.frequencies(encoding.ids[terms])
     rarity = np.log1p((len(store) - found + 1) / (found + 1))  # inverse document frequency, smoothed for few passages
     weights = (rarity / rarity.sum()).astype(np.float32)
-    rows, scales, lengths = stored
-    cosines = rows @ encoding.tokens[terms].T * scales[:, None]
+    cosines, lengths = stored
     best = np.zeros((len(lengths), len(terms)), np.float32)
     held = lengths > 0
     best[held] = np.maximum.reduceat(cosines, (np.cumsum(lengths) - lengths)[held], axis=0)

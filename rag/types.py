@@ -265,11 +265,11 @@ class Store(Protocol):
     def frequencies(self, ids: Ints) -> Ints:
         """Vocabulary numbers (n,) to the numbers of passages in which they occur (n,)."""
 
-    def tokens(self, numbers: Sequence[int]) -> tuple[Floats, Floats, Ints] | None:
-        """Passages' token rows, one passage after another; None when the index has none.
+    def cosines(self, rows: Floats, numbers: Sequence[int]) -> tuple[Floats, Ints] | None:
+        """Unit rows (t, d) to their cosines with passages' token rows; None when the index has none.
 
-        Gives rows float32 (n, d), each to be multiplied by its scale, float32 (n,), and how many of them each of
-        the passages' sentences has, int64 (sentences,).
+        Gives float32 (n, t), the tokens of one passage after another, and how many of them each of the passages'
+        sentences has, int64 (sentences,). The cosines may be estimates, right on average.
         """
 
 

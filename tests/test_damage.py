@@ -19,7 +19,7 @@ import pytest
 from rag import IndexDamagedError, IndexMissingError, ModelError, Pipeline, Settings, build_index, make_document
 from rag.cli import main
 from rag.doctor import Finding, examine
-from rag.index import Index
+from rag.index import FORMAT, Index
 from tests.fakes import HashEncoder, RowlessEncoder
 
 pytestmark = pytest.mark.laws
@@ -161,7 +161,7 @@ def test_each_file_differs_from_another_indexs_so_that_swapping_is_damage(folder
             (folder / name).write_bytes(larger)
             assert f"--out {folder}" in refusal(folder), name
             (folder / name).write_bytes(mine)
-    assert not same & {"CURRENT", "manifest.json", "documents.jsonl", "dense.faiss", "tokens.f16", "vocab.index.json"}
+    assert not same & {"CURRENT", "manifest.json", "documents.jsonl", "dense.faiss", "tokens.codes", "vocab.index.json"}
     assert answers(folder)
 
 
@@ -213,8 +213,8 @@ def test_another_format_is_refused_by_its_number_and_rebuilt(number: object, fol
 
 
 OTHER_FORMS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "no files": lambda manifest: {"format": 2},
-    "files as a list": lambda manifest: {**manifest, "format": 2, "files": list(manifest["files"])},
+    "no files": lambda manifest: {"format": FORMAT},
+    "files as a list": lambda manifest: {**manifest, "format": FORMAT, "files": list(manifest["files"])},
     "entries as sizes": lambda manifest: {**manifest, "files": {n: e["bytes"] for n, e in manifest["files"].items()}},
     "no counts": lambda manifest: {name: value for name, value in manifest.items() if name != "counts"},
     "no encoder": lambda manifest: {name: value for name, value in manifest.items() if name != "encoder"},
@@ -260,7 +260,7 @@ def test_an_index_without_token_rows_is_refused_when_damaged_too(tmp_path: Path)
     folder = tmp_path / "one"
     documents = [make_document("Salt is the first thing. The Normans came.", id="b.txt")]
     build_index(documents, folder, settings=settings(folder), encoder=RowlessEncoder())
-    assert "v1/tokens.f16" not in {name.as_posix() for name in files(folder)}
+    assert "v1/tokens.codes" not in {name.as_posix() for name in files(folder)}
     for name in files(folder):
         raw = (folder / name).read_bytes()
         for kind in ("middle-byte", "emptied", "removed"):

@@ -65,7 +65,7 @@ def test_damage_in_a_large_file_is_found_with_deep(
     built: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "SMALL", 0)
-    path = built / "v1" / "tokens.i8"
+    path = built / "v1" / "tokens.codes"
     data = path.read_bytes()
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with_index = Settings(index=built, cache=settings.cache)
@@ -73,7 +73,7 @@ def test_damage_in_a_large_file_is_found_with_deep(
     found = findings(with_index, deep=True)["index"]
     assert (found.well, found.detail) == (
         False,
-        f"the index in {built} is damaged: the bytes of v1/tokens.i8 are not those that were written; "
+        f"the index in {built} is damaged: the bytes of v1/tokens.codes are not those that were written; "
         f"rebuild: footnote index [FOLDER] --out {built}",
     )
 

@@ -20,7 +20,7 @@ import rag
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph"}
+BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph", "codes"}
 STAGES = {"load", "split", "encode", "index", "retrieve", "confidence", "extract", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"cli", "doctor", "chat"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag import Document, Encoding, IndexDamagedError, IndexMissingError, Passage, Span, index, make_document
+from rag import Document, Encoding, IndexDamagedError, IndexMissingError, Passage, Span, codes, index, make_document
 from rag.folders import locked, publish
 from rag.index import BM25, FORMAT, Index, inputs_hash, write
 from rag.split import split
@@ -78,6 +78,7 @@ def test_the_manifest(opened: Index, passages: list[Passage], encoder: HashEncod
     manifest = opened.manifest
     assert (manifest["format"], manifest["inputs"]) == (FORMAT, "the inputs")
     assert manifest["encoder"] == {"model": "hash", "fingerprint": encoder.fingerprint, "dimension": DIMENSION}
+    assert manifest["code"] == {"bits": 8, "width": DIMENSION}
     assert manifest["counts"] == {
         "documents": 3,
         "passages": len(passages),
@@ -90,8 +91,8 @@ def test_the_manifest(opened: Index, passages: list[Passage], encoder: HashEncod
 def test_its_files_are_those_that_are_documented(opened: Index) -> None:
     names = {name.partition("/")[0] for name in opened.manifest["files"]}
     assert names == {
-        "documents.jsonl", "passages.npy", "sentences.npy", "dense.faiss", "bm25", "tokens.i8",
-        "token_places.npy", "token_scales.npy", "frequencies.npy",
+        "documents.jsonl", "passages.npy", "sentences.npy", "dense.faiss", "bm25", "tokens.codes",
+        "token_places.npy", "frequencies.npy",
     }  # fmt: skip
     assert all(name in (index.__doc__ or "") for name in names)
 
@@ -163,54 +164,53 @@ def test_words_that_are_nowhere_find_nothing(opened: Index, asked: list[str]) ->
     assert scores.tolist() == [0.0] * len(opened)
 
 
-def test_token_rows_are_eight_bits_and_a_scale(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+def test_cosines_are_those_of_the_passages_codes(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+    asked = encoder.encode_query("Rollo ate rice 😀").tokens
+    assert asked is not None
     for number, passage in enumerate(passages):
-        found = opened.tokens([number])
+        found = opened.cosines(asked, [number])
         made = encoder.encode_query(passage.text).tokens
         assert found is not None
         assert made is not None
-        rows, scales, _ = found
-        assert [str(rows.dtype), str(scales.dtype)] == ["float32", "float32"]
-        assert rows.shape == made.shape
-        assert np.abs(rows).max(axis=1).tolist() == [127.0] * len(rows)
-        assert (rows == np.rint(rows)).all()
-        # each figure is within half a step of what was encoded
-        assert (np.abs(rows * scales[:, None] - made) <= scales[:, None] * 0.5001).all()
-        assert scales == pytest.approx(np.abs(made).max(axis=1) / 127)
+        assert str(found[0].dtype) == "float32"
+        assert found[0].tolist() == codes.cosines(codes.encode(made), asked).tolist()
+        assert np.abs(found[0] - made @ asked.T).max() < 0.02  # of eight bits a dimension
 
 
-def test_token_rows_by_sentence(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
+def test_cosines_by_sentence(opened: Index, passages: list[Passage], encoder: HashEncoder) -> None:
     several = 0
     for number, passage in enumerate(passages):
-        found = opened.tokens([number])
+        found = opened.cosines(token_row("rice")[None], [number])
         assert found is not None
         offsets = (encoder.encode_query(passage.text).offsets + passage.span.start).tolist()
         expected = [sum(span.start <= s < e <= span.end for s, e in offsets) for span in passage.sentences]
-        assert found[2].tolist() == expected
-        assert sum(expected) == len(found[0])
+        assert found[1].tolist() == expected
+        assert found[0].shape == (sum(expected), 1)
         several += len(expected) > 1
     assert several
 
 
-def test_token_rows_of_several_passages_follow_one_another(opened: Index) -> None:
-    numbers = [3, 0, 1]
-    together = opened.tokens(numbers)
-    alone = [found for number in numbers if (found := opened.tokens([number])) is not None]
+def test_cosines_of_several_passages_follow_one_another(opened: Index, encoder: HashEncoder) -> None:
+    numbers, rows = [3, 0, 1], encoder.encode_query("Who led 中文?").tokens
+    assert rows is not None
+    together = opened.cosines(rows, numbers)
+    alone = [found for number in numbers if (found := opened.cosines(rows, [number])) is not None]
     assert together is not None
-    for position in range(3):
+    for position in range(2):
         assert together[position].tolist() == np.concatenate([found[position] for found in alone]).tolist()
 
 
-def test_a_token_row_is_that_of_its_word(opened: Index) -> None:
-    found = opened.tokens([len(opened) - 1])
+def test_a_tokens_code_is_that_of_its_word(opened: Index) -> None:
+    found = opened.cosines(token_row("Rollo")[None], [len(opened) - 1])
     assert found is not None
-    assert found[0][0] * found[1][0] == pytest.approx(token_row("Rollo"), abs=0.005)
+    assert found[0][0, 0] == pytest.approx(1, abs=0.01)
+    assert found[0][1:].max() < 0.9
 
 
 def test_an_encoder_without_token_rows(tmp_path: Path, passages: list[Passage]) -> None:
     encoder = RowlessEncoder("rowless")
     found = build(tmp_path / "made", passages, encoder)
-    assert found.tokens([0]) is None
+    assert found.cosines(token_row("rice")[None], [0]) is None
     assert found.manifest["counts"]["tokens"] == 0
     assert not [name for name in found.manifest["files"] if name.startswith("token")]
     assert list(found.dense(encoder.encode_query(passages[2].text).vector, 1)) == [2]
@@ -237,7 +237,7 @@ def test_passages_without_a_single_token(tmp_path: Path) -> None:
 
     passages = one_sentence_each(DOCUMENTS)
     found = build(tmp_path / "made", passages, Deaf("deaf"))
-    assert found.tokens([1]) is None
+    assert found.cosines(token_row("rice")[None], [1]) is None
     assert found.frequencies(np.array([token_id("rice")], np.int64)).tolist() == [0]
     assert found.passage(1) == passages[1]
 

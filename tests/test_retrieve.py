@@ -74,13 +74,12 @@ class FakeStore:
     def frequencies(self, ids: Ints) -> Ints:
         return np.array([FREQUENCIES.get(number, 0) for number in ids.tolist()], np.int64)
 
-    def tokens(self, numbers: Sequence[int]) -> tuple[Floats, Floats, Ints] | None:
+    def cosines(self, rows: Floats, numbers: Sequence[int]) -> tuple[Floats, Ints] | None:
         if self.rows is None:
             return None
         by_sentence = [rows for number in numbers for rows in self.rows[number]]
-        rows = np.array([row for rows in by_sentence for row in rows], np.float32).reshape(-1, 3)
-        scales = np.array([1 / (4 + number) for number in range(len(rows))], np.float32)
-        return rows / scales[:, None], scales, np.array([len(rows) for rows in by_sentence], np.int64)
+        held = np.array([row for rows in by_sentence for row in rows], np.float32).reshape(-1, 3)
+        return held @ rows.T, np.array([len(rows) for rows in by_sentence], np.int64)
 
 
 class FakeEncoder(HashEncoder):
