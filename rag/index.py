@@ -4,7 +4,7 @@ A version (see `folders`) holds
     documents.jsonl   {"id", "title", "source", "text", "sha256"}, a line a document
     passages.npy      int64 (passages, 3): document, start, end
     sentences.npy     int64 (sentences, 3): passage, start, end
-    dense.faiss       the passages' unit rows, inner product
+    dense.faiss       the passages' unit rows as 16-bit floats, inner product
     bm25/             bm25s over `text.words`; absent when the corpus has no words
     tokens.codes      the passages' token rows, one after another, uint8 (tokens, width): see `codes`; absent without
                       token rows
@@ -112,7 +112,7 @@ def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[
     """The encodings' rows to their files; returns the number of token rows."""
     import faiss
 
-    dense = faiss.IndexFlatIP(dimension)
+    dense = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     lengths = [np.empty(0, np.int64)]  # tokens of each sentence
     terms = [np.empty(0, np.int64)]
     with (path / "tokens.codes").open("wb") as file:
