@@ -11,6 +11,7 @@ open.*      of one index of all the set's documents. Here recall@k, mrr and ndcg
 ablation.*  with --ablations, recall@1 and recall@5 of the single rankings that the hits' traces keep, and of dense +
             BM25 by reciprocal-rank fusion; the chosen ranking's lead (`.lead`) with its paired bootstrap interval,
             and the exact p of McNemar's test (`.mcnemar_p`)
+index_bytes.*   the pool's index: bytes of each of its parts, and of all, for each byte of text
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def _run(options: argparse.Namespace) -> None:
         print(f"{options.set}: {len(questions)} questions; building an index of {len(documents)} documents ...")
         build_index(documents, Path(scratch), settings=settings)
         pool = Pipeline.open(Path(scratch), settings=settings)
+        sizes = {f"index_bytes.{part}": round(size, 2) for part, size in pool.sizes().items()}
+        print(f"the index, in bytes a byte of text: {sizes}")
         found = open_figures(pool, questions, ablations=options.ablations)
         print("asking each question of its own documents ...")
         found |= given_figures(documents, questions, settings, pool.encoder)
@@ -83,7 +86,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.json:
         answerable = sum(question.answerable for question in questions)
         facts = {"set": options.set, "n": len(questions), "n_answerable": answerable, "forced": options.forced}
-        write_json(options.json, flat(found, {**facts, **provenance()}))
+        write_json(options.json, flat(found, {**facts, **sizes, **provenance()}))
 
 
 def given_figures(

@@ -33,6 +33,14 @@ from rag.types import Document, Encoder, Encoding, Floats, Ints, Passage, Span
 FORMAT = 2
 REBUILD = "footnote index [FOLDER] --out {}"
 BM25 = {"k1": 1.2, "b": 0.75, "method": "lucene"}
+# What of an index is for what: files by the beginning of their names.
+PARTS = {
+    "text": ("documents",),
+    "places": ("passages", "sentences", "token_places"),
+    "dense": ("dense",),
+    "bm25": ("bm25",),
+    "tokens": ("tokens", "frequencies"),
+}
 
 
 def inputs_hash(documents: Sequence[Document], encoder: Encoder, recipe: Mapping[str, Any]) -> str:
@@ -223,3 +231,13 @@ class Index:
         lengths = np.concatenate([np.diff(self._places[first : last + 1]) for first, last in parts])
         held = [self._tokens[self._places[first] : self._places[last]] for first, last in parts]
         return codes.cosines(np.concatenate(held), rows), lengths
+
+    def sizes(self) -> dict[str, float]:
+        """The index's bytes for each byte of its documents' text (UTF-8), by part (see PARTS), and in all."""
+        text = sum(len(document.text.encode()) for document in self.documents)
+        files = {name: entry["bytes"] for name, entry in self.manifest["files"].items()}
+        parts = {
+            part: sum(size for name, size in files.items() if name.startswith(beginnings)) / text
+            for part, beginnings in PARTS.items()
+        }
+        return parts | {"all": sum(files.values()) / text}

@@ -156,6 +156,10 @@ class Pipeline:
         """The index's documents, in order."""
         return self._index.documents
 
+    def sizes(self) -> dict[str, float]:
+        """The index's bytes for each byte of text, by part and in all."""
+        return self._index.sizes()
+
     def retrieve(self, question: str, keep: int = KEPT) -> Retrieval:
         """A question to the best `keep` hits, their sentences scored. Raises QuestionError."""
         return retrieve(_question(question), self._index, self._encoder, keep)

@@ -207,6 +207,17 @@ def test_a_tokens_code_is_that_of_its_word(opened: Index) -> None:
     assert found[0][1:].max() < 0.9
 
 
+def test_sizes_by_part(opened: Index) -> None:
+    (folder,) = (path for path in opened.folder.iterdir() if path.is_dir())
+    text = sum(len(document.text.encode()) for document in DOCUMENTS)
+    sizes = opened.sizes()
+    assert list(sizes) == ["text", "places", "dense", "bm25", "tokens", "all"]
+    assert sizes["text"] == (folder / "documents.jsonl").stat().st_size / text
+    held = [folder / name for name in ("tokens.codes", "frequencies.npy")]
+    assert sizes["tokens"] == sum(path.stat().st_size for path in held) / text
+    assert sum(sizes[part] for part in index.PARTS) == pytest.approx(sizes["all"])  # every file has its part
+
+
 def test_an_encoder_without_token_rows(tmp_path: Path, passages: list[Passage]) -> None:
     encoder = RowlessEncoder("rowless")
     found = build(tmp_path / "made", passages, encoder)
