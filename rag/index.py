@@ -4,7 +4,8 @@ A version (see `folders`) holds
     documents.jsonl   {"id", "title", "source", "text", "sha256"}, a line a document
     passages.npy      int64 (passages, 3): document, start, end
     sentences.npy     int64 (sentences, 3): passage, start, end
-    dense.faiss       the passages' unit rows as 16-bit floats, inner product
+    dense.faiss       the passages' unit rows as 16-bit floats, inner product: all compared, or above FLAT of them in
+                      lists
     bm25/             bm25s over `text.words`; absent when the corpus has no words
     tokens.codes      the passages' token rows, one after another, uint8 (tokens, width): see `codes`; absent without
                       token rows
@@ -32,6 +33,8 @@ from rag.types import Document, Encoder, Encoding, Floats, Ints, Passage, Span
 
 FORMAT = 2
 REBUILD = "footnote index [FOLDER] --out {}"
+FLAT = 20_000  # passages up to which every row is compared
+PROBES = 64
 BM25 = {"k1": 1.2, "b": 0.75, "method": "lucene"}
 # What of an index is for what: files by the beginning of their names.
 PARTS = {
@@ -133,7 +136,8 @@ def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[
             owners = np.searchsorted(starts, encoding.offsets[:, 0], side="right") - 1
             lengths.append(np.bincount(owners, minlength=len(starts)))
             terms.append(np.unique(encoding.ids))
-    (path / "dense.faiss").write_bytes(faiss.serialize_index(dense).tobytes())  # Python's errors, and any path
+    # `write_bytes` has Python's errors, and takes any path
+    (path / "dense.faiss").write_bytes(faiss.serialize_index(by_size(dense)).tobytes())
     places = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
     if not places[-1]:
         (path / "tokens.codes").unlink()
@@ -141,6 +145,24 @@ def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[
         np.save(path / "token_places.npy", places)
         np.save(path / "frequencies.npy", np.stack(np.unique(np.concatenate(terms), return_counts=True), axis=1))
     return int(places[-1])
+
+
+def by_size(flat: Any) -> Any:
+    """A flat FAISS index to the one to store: itself, or above FLAT rows an inverted file of them.
+
+    A question then reads PROBES of 2 √n lists: its cost grows with √n, and a few of the nearest rows are missed.
+    """
+    import faiss
+
+    if flat.ntotal <= FLAT:
+        return flat
+    rows, lists = flat.reconstruct_n(0, flat.ntotal), int(2 * flat.ntotal**0.5)
+    kind, half = faiss.METRIC_INNER_PRODUCT, faiss.ScalarQuantizer.QT_fp16
+    ivf = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(flat.d), flat.d, lists, half, kind, False)
+    ivf.train(rows)
+    ivf.add(rows)
+    ivf.nprobe = PROBES
+    return ivf
 
 
 class Index:

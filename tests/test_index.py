@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -320,3 +321,49 @@ def test_the_inputs_hash_depends_on_every_input(encoder: HashEncoder) -> None:
         inputs_hash([make_document(first.text, id="a", title=first.title, source="y"), *others], encoder, recipe),
     }
     assert len(different | {same}) == 9
+
+
+# -- by size --
+
+
+def clustered(count: int, seed: int = 1) -> np.ndarray:
+    """A number to unit rows (count, 32) of many overlapping groups, as texts' rows are."""
+    drawn = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((400, 32))
+    rows = centres[drawn.integers(400, size=count)] + 0.7 * drawn.standard_normal((count, 32))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def test_many_rows_are_kept_in_lists_and_few_of_the_nearest_are_missed() -> None:
+    rows, asked = clustered(index.FLAT + 1), clustered(50, seed=2)
+    flat = faiss.IndexFlatIP(32)
+    flat.add(rows[:-1])
+    assert index.by_size(flat) is flat
+    flat.add(rows[-1:])
+    made = faiss.deserialize_index(faiss.serialize_index(index.by_size(flat)))
+    assert (made.ntotal, made.nprobe) == (index.FLAT + 1, index.PROBES)
+    assert made.nlist == int(2 * (index.FLAT + 1) ** 0.5)
+    scores, numbers = made.search(asked, 100)
+    expected = asked @ rows.T
+    assert scores == pytest.approx(np.take_along_axis(expected, numbers, axis=1), abs=1e-5)
+    best = np.argsort(-expected, axis=1)
+    for depth, least in ((10, 0.99), (100, 0.97)):
+        held = [len(set(a[:depth]) & set(b[:depth])) / depth for a, b in zip(numbers, best, strict=True)]
+        assert np.mean(held) >= least, depth
+
+
+def test_lists_are_the_same_each_time() -> None:
+    flat = faiss.IndexFlatIP(32)
+    flat.add(clustered(index.FLAT + 1))
+    assert (faiss.serialize_index(index.by_size(flat)) == faiss.serialize_index(index.by_size(flat))).all()
+
+
+def test_an_index_in_lists_is_searched_as_any(
+    tmp_path: Path, passages: list[Passage], encoder: HashEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flat = build(tmp_path / "flat", passages, encoder)
+    monkeypatch.setattr(index, "FLAT", 3)
+    lists = build(tmp_path / "lists", passages, encoder)
+    for question in QUESTIONS:
+        vector = encoder.encode_query(question).vector
+        assert lists.dense(vector, 4) == pytest.approx(flat.dense(vector, 4), abs=1e-6)
