@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     chat = commands.add_parser("chat", parents=[place], help="open the web chat")
     chat.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     chat.add_argument("--port", type=int, default=7860, help="the port to listen on (default: %(default)s)")
+    chat.add_argument("--queue", type=int, default=200, help="how many questions may wait (default: %(default)s)")
     chat.set_defaults(command=_chat)
 
     doctor = commands.add_parser("doctor", parents=[place], help="check the model and the index")
@@ -181,7 +182,9 @@ def _chat(options: argparse.Namespace) -> int:
     from rag.pipeline import Pipeline
 
     settings = _settings(options)
-    launch(lambda: Pipeline.open(settings=settings, say=_say), host=options.host, port=options.port)
+    launch(
+        lambda: Pipeline.open(settings=settings, say=_say), host=options.host, port=options.port, queue=options.queue
+    )
     return 0
 
 

@@ -315,8 +315,11 @@ def test_chat_hands_over_a_way_to_open_and_the_address(
     launched: list[tuple[Callable[[], Pipeline], dict[str, Any]]] = []
     monkeypatch.setattr(rag.chat, "launch", lambda source, **named: launched.append((source, named)))
     assert run(capsys, "chat", "--index", built, "--port", "0") == (0, "", "")
-    assert run(capsys, "chat", "--index", built, "--host", "::1") == (0, "", "")
-    assert [named for _, named in launched] == [{"host": "127.0.0.1", "port": 0}, {"host": "::1", "port": 7860}]
+    assert run(capsys, "chat", "--index", built, "--host", "::1", "--queue", "3") == (0, "", "")
+    assert [named for _, named in launched] == [
+        {"host": "127.0.0.1", "port": 0, "queue": 200},
+        {"host": "::1", "port": 7860, "queue": 3},
+    ]
     assert launched[0][0]().ask("Who led them?").citations[0].document.id == "mixed.txt"
 
 

@@ -45,7 +45,7 @@ element.addEventListener('click', (event) => {
 """
 
 
-def mount(app: Any, opening: Opening) -> None:
+def mount(app: Any, opening: Opening, queue: int) -> None:
     """A FastAPI application and a pipeline being opened to the same application with the page at its root.
 
     Our style and script go into the head as they are: gradio would rewrite the selectors of its `css`.
@@ -54,7 +54,7 @@ def mount(app: Any, opening: Opening) -> None:
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     gr.mount_gradio_app(
         app,
-        build(opening),
+        build(opening, queue),
         path="/",
         theme=theme.set(body_background_fill="#faf8f4", body_background_fill_dark="#16181a"),
         head=f"<style>{style}</style><script>{script}</script>",
@@ -69,8 +69,11 @@ def mount(app: Any, opening: Opening) -> None:
     )
 
 
-def build(opening: Opening) -> gr.Blocks:
-    """A pipeline being opened to the page and its events; the conversation is kept for each browser session."""
+def build(opening: Opening, queue: int) -> gr.Blocks:
+    """A pipeline being opened to the page and its events; the conversation is kept for each browser session.
+
+    queue: how many questions may wait; another is turned away at once (see `serve.guarded`).
+    """
     with gr.Blocks(title="Footnote: answers you can check", analytics_enabled=False, fill_width=True) as blocks:
         turns = gr.State(())
         gr.HTML(HEADER, elem_id="fn-header", apply_default_css=False, js_on_load=None)
@@ -106,7 +109,7 @@ def build(opening: Opening) -> gr.Blocks:
         )
         new.click(lambda: (*_first(opening), (), ""), outputs=outputs, cancels=[asked], **hidden)
         gr.api(_api(opening), api_name="ask", concurrency_limit=AT_ONCE)
-    blocks.queue()
+    blocks.queue(max_size=queue)
     return blocks
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import socket
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +30,13 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'self'; "
     "object-src 'none'"
+)
+# What a question gets when the queue is full; the page says the same in gradio's words.
+BUSY = json.dumps({"detail": "Footnote is busy: its queue of questions is full. Ask again in a few seconds."}).encode()
+BUSY_HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"content-length", str(len(BUSY)).encode()),
+    (b"retry-after", b"5"),
 )
 
 
@@ -48,15 +57,17 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingsError(message) from error
 
 
-def launch(pipeline_source: Callable[[], Asks], *, host: str, port: int) -> None:
+def launch(pipeline_source: Callable[[], Asks], *, host: str, port: int, queue: int) -> None:
     """A callable that opens a pipeline, and an address, to a running chat; returns when it is stopped."""
+    if queue < 1:
+        raise SettingsError(f"a queue of {queue} lets no question in: give a number from 1 (--queue)")
     with bind(host, port) as listening:
         from rag.chat.opening import Opening
 
         opening = Opening(pipeline_source)  # loads while gradio does
         import uvicorn
 
-        app = make_app(opening, answers_to(host, listening))
+        app = make_app(opening, queue, answers_to(host, listening))
         name = f"[{host}]" if ":" in host else host
         sys.stdout.write(f"Footnote is at http://{name}:{listening.getsockname()[1]} (stop it with Ctrl-C)\n")
         sys.stdout.flush()
@@ -78,20 +89,21 @@ def answers_to(host: str, listening: socket.socket) -> frozenset[str]:
     return frozenset() if ip_address(address).is_unspecified else LOOPBACK | {host.lower(), address}
 
 
-def make_app(opening: Opening, hosts: frozenset[str]) -> Any:
-    """A pipeline being opened, and the names answered to, to the ASGI application: gradio's page, guarded."""
+def make_app(opening: Opening, queue: int, hosts: frozenset[str]) -> Any:
+    """A pipeline being opened, the queue's cap and the names answered to, to the ASGI application, guarded."""
     from fastapi import FastAPI
 
     from rag.chat.app import mount
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    mount(app, opening)
+    mount(app, opening, queue)
     return guarded(app, hosts)
 
 
 def guarded(app: Any, hosts: frozenset[str]) -> Any:
     """An ASGI application to the same one, whose every response forbids the browser to load anything from outside.
 
+    Where gradio refuses a question because its queue is full (status 503), the response says so in BUSY's words.
     hosts: what is asked of another host is refused; none: nothing is. (starlette's TrustedHostMiddleware would do, but
     that it depends on its version for IPv6, and tells no remedy.)
     """
@@ -104,9 +116,15 @@ def guarded(app: Any, hosts: frozenset[str]) -> Any:
     ]
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        busy = False
+
         async def sending(message: Any) -> None:
+            nonlocal busy
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *added]
+                busy = message["status"] == HTTPStatus.SERVICE_UNAVAILABLE
+                message["headers"] = [*(BUSY_HEADERS if busy else message.get("headers", [])), *added]
+            elif message["type"] == "http.response.body" and busy:
+                message["body"] = b"" if message.get("more_body") else BUSY
             await send(message)
 
         asked = dict(scope.get("headers", ())).get(b"host", b"").decode("latin-1")
