@@ -2,35 +2,53 @@
 
     python -m eval.fit [--data DIR] [--set squad2_train] [--gold FILE] [--out FILE]
 
-Fits a logistic regression of "the first sentence is evidence" (an unanswerable question has none) on the features of
-`rag.retrieve`, over a public training set's questions asked of its pooled passages and the gold set's training half,
-each of the two with half of the weight. The threshold is the highest at which at most REFUSED of the gold training
-half's answerable questions are refused. Prints, by five folds over the set's documents' titles: the area under the ROC
-curve and the expected calibration error.
+Fits a logistic regression of "the answer's sentence is evidence" (an unanswerable question has none) on what retrieval
+and reader found. Its questions are those of the set's articles that the reader was not trained on (HELD_OUT of
+`reader.examples`), asked of the set's pooled passages and of their own document alone, and the gold set's training
+half; the set and the gold questions have half of the weight each. Figures and the risk-coverage curve are of
+predictions out of folds (over the articles, and over the gold questions), weighted so that a third is unanswerable.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from eval import metrics
 from eval.gold import Question, load_gold
 from eval.measure import place
 from eval.sets import load_set
-from rag import Pipeline, RagError, Settings, build_index
+from rag import Document, Encoder, Pipeline, RagError, Settings, build_index
+from reader.examples import HELD_OUT
 
 HERE = Path(__file__).resolve().parent
-REFUSED = 0.1
+GOLD_SHARE = 0.08
+UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
+GOLD_FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question that was read: its features, whether the first sentence is evidence, and where it belongs."""
+
+    features: dict[str, float]
+    right: bool
+    answerable: bool
+    source: str
+    fold: str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,73 +62,132 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not options.data:
             raise RagError("name the folder of the question sets: --data DIR, or FOOTNOTE_DATA")
-        _fit(Path(options.data) / options.set, options.gold, options.out)
+        name_reader(options.out)
+        examples = collect(Path(options.data) / options.set, options.gold)
     except RagError as error:
         sys.stderr.write(f"eval.fit: {error}\n")
         return 2
+    data = fit(examples) | name_reader(options.out)
+    write(options.out, data)
+    print(f"wrote {options.out}")
     return 0
 
 
-def _fit(folder: Path, gold: Path, out: Path) -> None:
+def name_reader(out: Path) -> dict[str, Any]:
+    """The coefficients' file to the reader's hash, which is written there: what is fitted is of that one."""
+    reader = {"reader": hashlib.sha256((HERE.parent / "reader" / "reader.onnx").read_bytes()).hexdigest()}
+    if out.is_file():
+        write(out, json.loads(out.read_text("utf-8")) | reader)
+    return reader
+
+
+def write(out: Path, data: Mapping[str, Any]) -> None:
+    """The coefficients to their file, a row of the curve a line."""
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in data["curve"])
+    rest = json.dumps({name: value for name, value in data.items() if name != "curve"}, indent=1)
+    out.write_text(f'{rest[:-2]},\n "curve": [\n{rows}\n ]\n}}\n', "utf-8")
+
+
+def collect(folder: Path, gold: Path) -> list[Example]:
+    """A set's folder and the gold file to their questions, read."""
     settings = Settings.from_environment()
     documents, questions = load_set(folder)
     titles = {document.id: document.title for document in documents}
+    held = [question for question in questions if titles[question.documents[0]] in HELD_OUT]
+    print(f"asking {len(held)} questions of {len(documents)} documents, and of their own ...")
     with TemporaryDirectory() as scratch:
-        print(f"asking {len(questions)} questions of {len(documents)} documents ...")
         build_index(documents, Path(scratch), settings=settings)
-        pool = examples(Pipeline.open(Path(scratch), settings=settings), questions)
+        pool = Pipeline.open(Path(scratch), settings=settings)
+        found = [_example(pool, question, "pool", titles[question.documents[0]]) for question in held]
+    found += _given({document.id: document for document in documents}, held, settings, pool.encoder)
     article = Pipeline.open(settings=settings)
     asked = load_gold(gold, article.documents, "train")
-    own = examples(article, asked)
-    names, groups = sorted(pool[0][0]), [titles[question.documents[0]] for question in questions]
-    x, y = _table(pool, names)
-    model = LogisticRegression(C=1e6, max_iter=1000)
-    folds = cross_val_predict(model, x, y, groups=groups, cv=GroupKFold(5), method="predict_proba")[:, 1]
-    answerable = [question.answerable for question in questions]
-    ones = np.ones((1, len(y)))
-    print(
-        f"folds: AUROC answerable {metrics.auroc(ones, folds, answerable)[0]:.3f}, "
-        f"right {metrics.auroc(ones, folds, y.astype(bool))[0]:.3f}, "
-        f"ECE {calibration_error(folds.tolist(), y.tolist()):.3f}"
-    )
-    gold_x, gold_y = _table(own, names)
-    weight = np.concatenate([np.full(len(y), 0.5 / len(y)), np.full(len(gold_y), 0.5 / len(gold_y))]) * len(y)
-    model.fit(np.vstack([x, gold_x]), np.concatenate([y, gold_y]), sample_weight=weight)
-    shown = model.predict_proba(gold_x)[:, 1]
-    sure = np.sort([p for p, question in zip(shown, asked, strict=True) if question.answerable])
-    threshold = float(sure[int(REFUSED * len(sure))]) - 1e-6
-    refused = np.mean(sure < threshold)
-    passed = np.mean([p >= threshold for p, question in zip(shown, asked, strict=True) if not question.answerable])
-    print(f"gold training half: threshold {threshold:.3f}, refused {refused:.3f}, unanswerable answered {passed:.3f}")
-    data = {
-        "intercept": round(float(model.intercept_[0]), 6),
-        "weights": {name: round(float(value), 6) for name, value in zip(names, model.coef_[0], strict=True)},
-        "threshold": round(threshold, 4),
-    }
-    out.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-    print(f"wrote {out}: {data}")
+    return found + [_example(article, q, "gold", f"gold {i % GOLD_FOLDS}") for i, q in enumerate(asked)]
 
 
-def examples(pipeline: Pipeline, questions: Sequence[Question]) -> list[tuple[dict[str, float], bool]]:
-    """Questions to their retrievals' features, and whether the first sentence is evidence."""
+def _given(
+    documents: dict[str, Document], questions: Sequence[Question], settings: Settings, encoder: Encoder
+) -> list[Example]:
     found = []
-    for question in questions:
-        retrieval = pipeline.retrieve(question.text)
-        first = place(retrieval.sentences[0])
-        found.append((dict(retrieval.features), any(metrics.agrees(quote, first) for quote in question.evidence)))
+    for names, group in groupby(sorted(questions, key=lambda q: q.documents), key=lambda q: q.documents):
+        with TemporaryDirectory() as scratch:
+            build_index([documents[name] for name in names], Path(scratch), settings=settings, encoder=encoder)
+            pipeline = Pipeline.open(Path(scratch), settings=settings, encoder=encoder)
+            found += [_example(pipeline, question, "given", documents[names[0]].title) for question in group]
     return found
 
 
-def _table(rows: list[tuple[dict[str, float], bool]], names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([[row[name] for name in names] for row, _ in rows]), np.array([float(right) for _, right in rows])
+def _example(pipeline: Pipeline, question: Question, source: str, fold: str) -> Example:
+    retrieval = pipeline.read(pipeline.retrieve(question.text))
+    first = place(retrieval.sentences[0])
+    right = any(metrics.agrees(quote, first) for quote in question.evidence)
+    return Example(dict(retrieval.features), right, question.answerable, source, fold)
 
 
-def calibration_error(confidences: Sequence[float], right: Sequence[float], bins: int = 10) -> float:
-    """Confidences and whether each was right (1 or 0) to the expected calibration error over bins of equal width."""
-    p, y = np.asarray(confidences), np.asarray(right)
-    place_of = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = [abs(float(p[place_of == b].sum() - y[place_of == b].sum())) for b in range(bins)]
-    return sum(gaps) / len(p)
+def fit(examples: Sequence[Example]) -> dict[str, Any]:
+    """Examples to the coefficients and the curve; prints their figures."""
+    names = sorted(examples[0].features)
+    x = np.array([[example.features[name] for name in names] for example in examples])
+    y = np.array([example.right for example in examples])
+    weights = weights_of(examples)
+    folds = np.array([example.fold for example in examples])
+    honest = np.zeros(len(y))
+    for fold in sorted(set(folds)):
+        away = folds != fold
+        honest[~away] = _model(x[away], y[away], weights[away]).predict_proba(x[~away])[:, 1]
+    for source in ("pool", "given", "gold"):
+        here = np.array([example.source == source for example in examples])
+        ones = np.ones((1, int(here.sum())))
+        answerable = np.array([example.answerable for example in examples])[here]
+        print(
+            f"{source}, out of folds: AUROC answerable {metrics.auroc(ones, honest[here], answerable)[0]:.3f}, "
+            f"right {metrics.auroc(ones, honest[here], y[here])[0]:.3f}, "
+            f"ECE {metrics.calibration_error(ones, honest[here], y[here])[0]:.3f}"
+        )
+    model = _model(x, y, weights)
+    gold = np.array([example.source == "gold" for example in examples])
+    curve = risk_coverage(honest[gold], y[gold], mixed([example for example in examples if example.source == "gold"]))
+    for threshold, wrong, shown in curve[:: max(1, len(curve) // 10)]:
+        print(f"confidence at least {threshold:.3f}: {wrong:.3f} of the shown are wrong, {shown:.3f} are shown")
+    return {
+        "intercept": round(float(model.intercept_[0]), 6),
+        "weights": {name: round(float(value), 6) for name, value in zip(names, model.coef_[0], strict=True)},
+        "curve": curve,
+    }
+
+
+def _model(x: NDArray[np.float64], y: NDArray[np.bool_], weights: NDArray[np.float64]) -> LogisticRegression:
+    return LogisticRegression(C=10.0, max_iter=5000).fit(x, y, sample_weight=weights)
+
+
+def weights_of(examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Examples to weights that sum to their number, GOLD_SHARE of it on the gold questions."""
+    gold = np.array([example.source == "gold" for example in examples])
+    shares = np.where(gold, GOLD_SHARE / max(gold.sum(), 1), (1 - GOLD_SHARE) / max((~gold).sum(), 1))
+    return np.asarray(shares / shares.sum() * len(examples))
+
+
+def mixed(examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Examples to weights with which a third of them is unanswerable."""
+    answerable = np.array([example.answerable for example in examples])
+    answered, silent = (1 - UNANSWERABLE) / max(answerable.sum(), 1), UNANSWERABLE / max((~answerable).sum(), 1)
+    weights = np.where(answerable, answered, silent)
+    return np.asarray(weights / weights.sum())
+
+
+def risk_coverage(
+    confidences: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> list[list[float]]:
+    """Confidences, who was right, and weights to rows (threshold, share of the shown expected wrong, share shown)."""
+    odds = np.log(confidences / (1 - confidences))[:, None]
+    expected = LogisticRegression(C=1e6).fit(odds, right, sample_weight=weights * len(right)).predict_proba(odds)[:, 1]
+    rows = []
+    for threshold in [0.0, *sorted(set(confidences))[1:]]:
+        shown = confidences >= threshold
+        total = float(weights[shown].sum())
+        wrong = float((weights * (1 - expected))[shown].sum()) / total
+        rows.append([round(float(threshold), 4), round(wrong, 4), round(total, 4)])
+    return rows
 
 
 if __name__ == "__main__":

@@ -8,13 +8,18 @@ mrr, ndcg@5          of the hits' passages, relevant ones overlapping an evidenc
 sentence_first       the first of the answer's sentences shares at least half of the shorter one with an evidence quote
 sentence_recall@3    share of the evidence quotes with which one of the first three sentences does
 citation_precision, citation_recall   share of the cited characters that are evidence; of the evidence's that are cited
-em, f1               the short answer (where there is none, the whole text) against the best of the gold ones,
-                     SQuAD's normalisation
+em, f1               of the answerable questions, abstaining switched off: the short answer (where there is none, the
+                     whole text) against the best of the gold ones, SQuAD's normalisation
+short_right          the same, contained in a gold answer or containing one (normalised, whole words)
 quote_validity       share of all citations that are exact: see `exact_citations`
 answered_unanswerable, refused_answerable   the two errors of abstaining
 auroc                of the confidence, answerable questions against unanswerable ones
+f1_best, f1_shipped  F1 over all questions, an unanswerable one counting 1 when it is refused: at the best threshold,
+                     and at the pipeline's own
+ece, aurc            of the confidence that the shown answer is right (its first sentence is evidence): the expected
+                     calibration error over ten bins, and the area under the risk-coverage curve
 latency_p50_ms, latency_p95_ms   wall-clock time of a question, after one to warm up
-Answers are judged over all answerable questions, a refusal being wrong, and (`_answered`) over the answered ones.
+Citations are judged over all answerable questions, a refusal being wrong, and (`_answered`) over the answered ones.
 """
 
 from __future__ import annotations
@@ -35,11 +40,12 @@ LATENCIES = ("latency_p50_ms", "latency_p95_ms")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, its answer and how long that took."""
+    """A question, its answer, how long that took, and the answer with abstaining switched off."""
 
     question: Question
     answer: Answer
     milliseconds: float
+    forced: Answer
 
 
 def ask_all(pipeline: Pipeline, questions: Sequence[Question], *, warm: bool = False) -> list[Asked]:
@@ -50,7 +56,9 @@ def ask_all(pipeline: Pipeline, questions: Sequence[Question], *, warm: bool = F
     for question in questions:
         start = time.perf_counter()
         answer = pipeline.ask(question.text)
-        asked.append(Asked(question, answer, (time.perf_counter() - start) * 1000))
+        milliseconds = (time.perf_counter() - start) * 1000
+        forced = pipeline.ask(question.text, max_wrong=100) if answer.abstained else answer
+        asked.append(Asked(question, answer, milliseconds, forced))
     return asked
 
 
@@ -60,10 +68,8 @@ def place(excerpt: Excerpt) -> Place:
 
 
 def predicted(asked: Asked) -> str:
-    """What was answered, to compare with the gold answers; nothing when it abstained."""
-    answer, question = asked.answer, asked.question
-    if answer.abstained:
-        return ""
+    """What is answered when abstaining is switched off, to compare with the gold answers."""
+    answer, question = asked.forced, asked.question
     text = answer.text if question.long or not answer.short else " ".join(part.text for part in answer.short)
     return metrics.detokenised(text) if question.tokenised else text
 
@@ -107,8 +113,10 @@ def answer_ratios(asked: Asked, texts: Mapping[str, str]) -> Ratios:
         judged["citation_precision"], judged["citation_recall"] = metrics.precision_recall(cited, question.evidence)
     if question.answers:
         answers = [metrics.detokenised(text) if question.tokenised else text for text in question.answers]
-        judged |= {"f1": metrics.f1(predicted(asked), answers)}
-        judged |= {} if question.long else {"em": metrics.exact_match(predicted(asked), answers)}
+        row["f1"] = (metrics.f1(predicted(asked), answers), 1)
+        if not question.long:
+            row["em"] = (metrics.exact_match(predicted(asked), answers), 1)
+            row["short_right"] = (metrics.contained(predicted(asked), answers), 1)
     for name, value in judged.items():
         row[name] = (0.0 if answer.abstained else value, 1)
         if not answer.abstained:
@@ -151,7 +159,28 @@ def figures(asked: Sequence[Asked], rows: Sequence[Ratios]) -> dict[str, Figure]
     if any(answerable) and not all(answerable):
         confidences = [one.answer.confidence for one in asked]
         found["auroc"] = metrics.figure(metrics.auroc(weights, confidences, answerable))
+        found |= _judged(asked, rows, weights)
     times = [one.milliseconds for one in asked]
     for name, share in zip(LATENCIES, (0.5, 0.95), strict=True):
         found[name] = metrics.figure(metrics.percentile(weights, times, share))
     return found
+
+
+def _judged(asked: Sequence[Asked], rows: Sequence[Ratios], weights: metrics.Floats) -> dict[str, Figure]:
+    """Questions, some unanswerable, to the figures of a confidence that also decides when to be silent."""
+    confidences = [one.answer.confidence for one in asked]
+    answerable = [one.question.answerable for one in asked]
+    right = [bool(row.get("sentence_first", (0, 1))[0]) for row in rows]
+    f1s = [row.get("f1", (0.0, 1))[0] for row in rows]
+    shipped = [
+        f1 if not one.answer.abstained else float(not one.question.answerable)
+        for one, f1 in zip(asked, f1s, strict=True)
+    ]
+    found = {
+        "ece": metrics.calibration_error(weights, confidences, right),
+        "aurc": metrics.risk_coverage_area(weights, confidences, [not r for r in right]),
+    }
+    if any("f1" in row for row in rows):
+        found["f1_best"] = metrics.best_f1(weights, confidences, f1s, answerable)
+        found["f1_shipped"] = metrics.ratio(weights, shipped, [1] * len(asked))
+    return {name: metrics.figure(estimates) for name, estimates in found.items()}

@@ -100,6 +100,13 @@ def exact_match(predicted: str, answers: Iterable[str]) -> float:
     return float(squad_normalised(predicted) in {squad_normalised(answer) for answer in answers})
 
 
+def contained(predicted: str, answers: Iterable[str]) -> float:
+    """1.0 when the answer's normalised words lie in one of the gold answers', or those in it; else 0.0."""
+    said = f" {squad_normalised(predicted)} "
+    gold = [f" {squad_normalised(answer)} " for answer in answers]
+    return float(any(said.strip() and other.strip() and (said in other or other in said) for other in gold))
+
+
 def f1(predicted: str, answers: Iterable[str]) -> float:
     """The best F1 of the predicted answer's words with those of one of the answers (SQuAD's; counted words)."""
     return max((_f1(squad_normalised(predicted).split(), squad_normalised(a).split()) for a in answers), default=0.0)
@@ -174,6 +181,35 @@ def auroc(weights: Floats, scores: ArrayLike, positive: ArrayLike) -> Floats:
     below = np.cumsum(zeros, axis=1) - zeros / 2
     with np.errstate(invalid="ignore"):
         return np.asarray((ones * below).sum(axis=1) / (ones.sum(axis=1) * zeros.sum(axis=1)))
+
+
+def calibration_error(weights: Floats, confidences: ArrayLike, right: ArrayLike, bins: int = 10) -> Floats:
+    """Weights (m, n), n confidences and who was right to m expected calibration errors, over bins of equal width."""
+    p, y = np.asarray(confidences, float), np.asarray(right, float)
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    gaps = sum((np.abs((weights * (place == b)) @ (p - y)) for b in range(bins)), np.zeros(len(weights)))
+    return np.asarray(gaps / weights.sum(axis=1))
+
+
+def risk_coverage_area(weights: Floats, confidences: ArrayLike, wrong: ArrayLike) -> Floats:
+    """Weights (m, n), n confidences and who was wrong to m areas under the risk-coverage curve, the surest first."""
+    order = np.argsort(-np.asarray(confidences, float), kind="stable")
+    shown = weights[:, order]
+    covered = np.cumsum(shown, axis=1)
+    risks = np.cumsum(shown * np.asarray(wrong, float)[order], axis=1) / np.maximum(covered, 1e-12)
+    return np.asarray((risks * shown).sum(axis=1) / shown.sum(axis=1))
+
+
+def best_f1(weights: Floats, confidences: ArrayLike, f1s: ArrayLike, answerable: ArrayLike) -> Floats:
+    """Weights (m, n), n confidences, the F1 of each question's answer, and which have one, to m best mean F1s.
+
+    Best over all thresholds: an answer that is withheld counts 1 where there is none to give, else 0 (SQuAD 2).
+    """
+    listed, none = np.asarray(confidences, float), 1 - np.asarray(answerable, float)
+    order = np.argsort(-listed, kind="stable")
+    last = np.flatnonzero(np.diff(listed[order], append=np.nan) != 0)  # equal ones are shown together
+    gains = np.cumsum((weights * (np.asarray(f1s, float) - none))[:, order], axis=1)[:, last]
+    return np.asarray((weights @ none + np.maximum(gains.max(axis=1), 0)) / weights.sum(axis=1))
 
 
 def percentile(weights: Floats, values: ArrayLike, share: float) -> Floats:

@@ -1,7 +1,7 @@
 """The measured table of the README, from the figures in eval/results: `python -m eval.results`.
 
-Reads eval/results/gold_test.json and gold_test_forced.json (from `eval.run --json`) and squad2_test.json (from
-`eval.bench --json`), and rewrites README.md between its marks. Nothing in the table is typed by hand.
+Reads eval/results/gold_test.json and gold_test_forced.json (from `eval.run --json`), squad2_test.json and xquad.json
+(from `eval.bench --json`), and rewrites README.md between its marks. Nothing in the table is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 MARK = "<!-- results -->"
 END = "<!-- end of results -->"
-GOLD_FORCED = ("sentence_first", "sentence_recall@3", "quote_validity", "recall@1")
+GOLD_FORCED = ("short_right", "sentence_first", "sentence_recall@3", "quote_validity", "recall@1")
 GOLD = (
     "citation_precision_answered", "citation_recall_answered", "refused_answerable", "answered_unanswerable", "auroc",
     "latency_p50_ms", "latency_p95_ms",
 )  # fmt: skip
-OPEN = ("recall@1", "recall@5", "mrr", "sentence_first", "sentence_recall@3", "auroc")
+OPEN = ("recall@1", "recall@5", "mrr", "sentence_first", "sentence_recall@3", "em", "f1", "auroc", "ece", "aurc")
+GIVEN = ("em", "f1", "sentence_first", "auroc", "f1_best", "f1_shipped", "ece", "aurc")
+XQUAD = ("given.em", "given.f1", "open.recall@1", "open.em", "open.f1")
 
 
 def main() -> int:
     """Results to the README's table; 1 when a result is not there."""
     try:
-        text = table(*(_read(name) for name in ("gold_test_forced", "gold_test", "squad2_test")))
+        text = table(*(_read(name) for name in ("gold_test_forced", "gold_test", "squad2_test", "xquad")))
     except OSError as error:
         sys.stderr.write(f"eval.results: {error.filename} is not there: run `make results DATA=folder`\n")
         return 1
@@ -36,16 +38,24 @@ def main() -> int:
     return 0
 
 
-def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any]) -> str:
-    """The three results to Markdown."""
+def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any], xquad: dict[str, Any]) -> str:
+    """The four results to Markdown."""
     lines = [
         f"The gold set's test half ({gold['n']} questions on the article, {gold['n_answerable']} answerable); "
-        "95 % bootstrap intervals.",
+        "95 % bootstrap intervals. `short_right`: the marked exact answer is the gold one, or one holds the other.",
         "",
         "| | figure | interval |",
         "|---|---|---|",
         *(_row(f"`{name}`, abstention off", forced, name) for name in GOLD_FORCED),
         *(_row(f"`{name}`", gold, name) for name in GOLD),
+        "",
+        f"The reader, on squad2_test ({squad['n']} questions, {squad['n_answerable']} answerable; the others were "
+        "written to look answerable), each asked of its own text; and on XQuAD's English part.",
+        "",
+        "| | figure | interval |",
+        "|---|---|---|",
+        *(_row(f"`{name}`", squad, f"given.{name}") for name in GIVEN if f"given.{name}" in squad),
+        *(_row(f"XQuAD `{name}`", xquad, name) for name in XQUAD if name in xquad),
         "",
         f"squad2_test, {squad['n_answerable']} answerable questions over its pooled texts (nothing was tuned "
         "on it), and the single rankings that the chosen one fuses:",

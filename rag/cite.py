@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rag.types import Citation, Claim, Draft, Hit, Passage, SentenceId, Span, Verdict
+from rag.types import Citation, Claim, Draft, Excerpt, Hit, Passage, SentenceId, Span, Verdict
 
 
 def cite(drafts: Iterable[Draft], hits: Sequence[Hit]) -> tuple[str, tuple[Claim, ...]]:
@@ -27,6 +27,15 @@ def cite(drafts: Iterable[Draft], hits: Sequence[Hit]) -> tuple[str, tuple[Claim
             citations.append(numbers[key])
         claims.append(Claim(Span(start, start + len(draft.text)), verdict, tuple(citations)))
     return text, tuple(claims)
+
+
+def exact_answers(drafts: Iterable[Draft], hits: Sequence[Hit]) -> tuple[Excerpt, ...]:
+    """Drafts to the words that answer exactly, each of its draft's first source."""
+    return tuple(
+        Excerpt(place[0].document, draft.short)
+        for draft in drafts
+        if draft.short and draft.sources and (place := _place(draft.sources[0], hits))
+    )
 
 
 def _checked(draft: Draft, hits: Sequence[Hit]) -> tuple[Verdict, list[tuple[Passage, Span]]]:

@@ -95,7 +95,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a built index (else FOOTNOTE_INDEX, else index/built, else the sample article's, built once)",
     )
 
-    ask = commands.add_parser("ask", parents=[place], help="answer a question with numbered quotes")
+    dial = argparse.ArgumentParser(add_help=False)
+    dial.add_argument(
+        "--max-wrong",
+        type=float,
+        metavar="N",
+        help="at most N %% of the answers shown are wrong, 100 always answers (else FOOTNOTE_MAX_WRONG, else 10)",
+    )
+
+    ask = commands.add_parser("ask", parents=[place, dial], help="answer a question with numbered quotes")
     ask.add_argument("question", nargs="+", help="the question; its words are joined by spaces")
     ask.add_argument("--json", action="store_true", help="print the Answer as JSON")
     ask.set_defaults(command=_ask)
@@ -105,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument("--out", type=_folder, metavar="DIR", help="where to (else FOOTNOTE_INDEX, else index/built)")
     index.set_defaults(command=_index)
 
-    chat = commands.add_parser("chat", parents=[place], help="open the web chat")
+    chat = commands.add_parser("chat", parents=[place, dial], help="open the web chat")
     chat.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     chat.add_argument("--port", type=int, default=7860, help="the port to listen on (default: %(default)s)")
     chat.add_argument("--queue", type=int, default=200, help="how many questions may wait (default: %(default)s)")
@@ -122,7 +130,7 @@ def _say(line: str) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The environment's settings, with the index to ask: by --index, else FOOTNOTE_INDEX, else what lies in BUILT."""
+    """The environment's settings, with what the options say instead; an index is also looked for in BUILT."""
     from rag.settings import Settings
 
     settings = Settings.from_environment()
@@ -130,7 +138,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     if index is None and os.path.isfile(BUILT / "CURRENT"):
         _say(f"using the index in {BUILT} (name another by --index or FOOTNOTE_INDEX)")
         index = BUILT
-    return replace(settings, index=index)
+    most = getattr(options, "max_wrong", None)
+    return replace(settings, index=index, max_wrong=settings.max_wrong if most is None else most)
 
 
 def _ask(options: argparse.Namespace) -> int:

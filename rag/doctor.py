@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from rag.confidence import load_confidence
 from rag.errors import IndexMissingError, RagError
 from rag.folders import current
 from rag.index import REBUILD, Index
 from rag.models import export_folder, find_model, fingerprint_of
 from rag.pipeline import packaged_folder
+from rag.reader import packaged_reader
 from rag.settings import Settings
 from rag.tokens import ENCODING, count_tokens
 
@@ -32,6 +34,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         yield _finding("encoder", lambda: _export(settings, deep))
     else:
         yield Finding("encoder", False, "not looked at: mend the model first")
+    yield _finding("reader", lambda: str(packaged_reader(load_confidence().reader)))
     yield _finding("index", lambda: _index(settings, deep))
 
 

@@ -4,7 +4,7 @@ A model is exported once, by the hash of its files, into the user's cache: one O
 `sentence_embedding` (pooled, unit) and `token_embeddings`, beside its tokenizer. The export is accepted only
 if it equals sentence-transformers on the probe texts; then nothing imports torch again. A model whose export
 is refused runs in torch; one without a fast tokenizer or token rows gives sentence rows only. Either says so.
-The only import of onnxruntime, tokenizers and sentence-transformers.
+With `graph`, the only import of sentence-transformers.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rag.errors import IndexDamagedError, IndexMissingError, ModelError, Storage
 from rag.folders import current, locked, publish
 from rag.graph import Run, torch_run, write_graph
 from rag.models import GIVE_ANOTHER, export_folder, find_model, fingerprint_of
+from rag.runtime import open_graph, open_tokenizer
 from rag.types import Encoder, Encoding, Floats, Ints
 
 if TYPE_CHECKING:
@@ -167,23 +168,12 @@ def _exported(cache: Path, fingerprint: str) -> Encoder | None:
     facts = version.manifest
     if facts.get("format") != FORMAT or facts.get("fingerprint") != fingerprint:
         return None
-    return TokenEncoder(_tokenizer(version.path), _onnx(version.path, facts["inputs"]), facts)
-
-
-def _tokenizer(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return TokenEncoder(open_tokenizer(version.path / "tokenizer.json"), _onnx(version.path, facts["inputs"]), facts)
 
 
 def _onnx(folder: Path, inputs: Sequence[str]) -> Run:
     """An exported graph's folder to a function that runs it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the cores
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    session = open_graph(folder / "model.onnx")
 
     def run(ids: Ints, mask: Ints) -> tuple[Floats, Floats]:
         fed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
@@ -225,7 +215,7 @@ def _export(model: str, path: Path, fingerprint: str, cache: Path, say: Callable
     def write(folder: Path) -> Mapping[str, Any]:
         write_graph(graph, facts["inputs"], folder / "model.onnx")
         (folder / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
-        encoder = TokenEncoder(_tokenizer(folder), _onnx(folder, facts["inputs"]), facts)
+        encoder = TokenEncoder(open_tokenizer(folder / "tokenizer.json"), _onnx(folder, facts["inputs"]), facts)
         if (difference := _difference(encoder, loaded)) > TOLERANCE:
             raise ModelError(f"the export differs from sentence-transformers by {difference:.1g}")
         return facts

@@ -10,8 +10,9 @@ import numpy as np
 from rag.types import Draft, Floats, Retrieval, SentenceId
 
 MOST = 3  # sentences of an answer
-GAIN = 0.1  # a further sentence must raise the share of the question that is matched by this much,
+GAIN = 0.13  # a further sentence must raise the share of the question that is matched by this much,
 GAIN_IN_TWO = 0.045  # and by this much when the question asks for two things
+SURE = 0.0  # log odds of a further sentence's exact answer, to mark it
 _TWO = re.compile(r"\b(?:and|both|as well as)\b", re.IGNORECASE)
 
 
@@ -22,10 +23,13 @@ class ExtractiveAnswerer:
         """A retrieval to one to MOST drafts, each a source sentence word for word, in the document's order."""
         chosen = choose(retrieval)
         places = sorted(chosen, key=lambda s: (s.hit != chosen[0].hit, s.hit, s.sentence))
+        found = {finding.place: finding for finding in retrieval.findings}
         for place in places:
             passage = retrieval.hits[place.hit].passage
             start, end = passage.sentences[place.sentence]
-            yield Draft(passage.document.text[start:end], (place,))
+            finding = found.get(place)
+            exact = finding and (place == chosen[0] or finding.score > SURE)
+            yield Draft(passage.document.text[start:end], (place,), finding.span if finding and exact else None)
 
 
 def choose(retrieval: Retrieval) -> list[SentenceId]:

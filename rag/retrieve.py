@@ -122,7 +122,7 @@ def _standardised(scores: Floats) -> Floats:
 def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
     """How well the best sentence matches the question, by name and free of the corpus's size; {} without a hit.
 
-    margin: the score that the sentence is ahead of the next. weakest: the worst match among the terms that weigh
+    weakest: the worst match among the terms that weigh
     (half the median or more). names, numbers: how many of the question's its passage lacks. words: how many content
     words the question has, 20 at the most.
     """
@@ -136,7 +136,6 @@ def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], wei
     asked, held = words(question), set(words(hits[hit].passage.text))
     row = _with_previous(matches[hit])[sentence]
     return {
-        "margin": ranked[1][0] - ranked[0][0] if len(ranked) > 1 else 0.1,
         "weakest": float(row[weights >= np.median(weights) / 2].min()),
         "names": float(len(names(question) - held)),
         "numbers": float(len({word for word in asked if any(c.isdigit() for c in word)} - held)),

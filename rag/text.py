@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 from rag.types import Span
 
@@ -25,6 +26,12 @@ STOP_WORDS = frozenset(
     "ours out over own please s same she should so some such t tell than that the their theirs them then there these "
     "they this those through to too under until up very was we were what when where which while who whom whose why "
     "will with would you your yours".split()
+)
+
+
+_DATES = frozenset(
+    "january february march april june july august september october november december "
+    "monday tuesday wednesday thursday friday saturday sunday".split()
 )
 
 
@@ -121,3 +128,38 @@ def names(text: str) -> set[str]:
     """Text to the stems of its words that start with a capital, but for its first word."""
     found = _WORD.findall(_APOSTROPHE.sub(" ", text))[1:]
     return {stem for word in found if word[0].isupper() for stem in words(word)}
+
+
+class Part(NamedTuple):
+    """A word or two of a question, as written: `kind` is name, number, date or word; `stems` as in `words`."""
+
+    kind: str
+    text: str
+    stems: frozenset[str]
+
+
+def parts(text: str) -> list[Part]:
+    """A question to its telling parts in order, stop words left out; capitalised words in a row are one name."""
+    found: list[Part] = []
+    end = 0
+    for match in _WORD.finditer(_APOSTROPHE.sub(lambda cut: " " * len(cut.group()), text)):
+        stems = frozenset(words(match.group()))
+        if not stems or match.group() in {"many", "much"}:
+            continue
+        kind = _kind(match.group(), first=not text[: match.start()].strip())
+        between = text[end : match.start()]
+        if found and kind == found[-1].kind and kind in {"name", "date"} and between.strip(".-") in {" ", ""}:
+            last = found.pop()
+            found.append(Part(kind, last.text + between + match.group(), last.stems | stems))
+        else:
+            found.append(Part(kind, match.group(), stems))
+        end = match.end()
+    return found
+
+
+def _kind(word: str, *, first: bool) -> str:
+    if word.casefold() in _DATES or (word == "May" and not first) or re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", word):
+        return "date"
+    if any(c.isdigit() for c in word):
+        return "number"
+    return "name" if word[0].isupper() and not first else "word"

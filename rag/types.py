@@ -90,28 +90,6 @@ def ranked_sentences(hits: Sequence[Hit]) -> tuple[Excerpt, ...]:
     return tuple(entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:3]))
 
 
-@dataclass(frozen=True, slots=True)
-class Retrieval:
-    """What retrieval found: hits in order, and how each of their sentences matches the question.
-
-    matches: one float32 array of shape (sentences of the hit, terms of the question) a hit: how well each
-        sentence matches each term, at most 1. weights: float32 (terms,), the terms' importance, summing to 1.
-    features: named, scale-free figures of the whole retrieval, for judging whether the question is answered.
-    """
-
-    question: str
-    hits: tuple[Hit, ...]
-    matches: tuple[Floats, ...]
-    weights: Floats
-    features: Mapping[str, float]
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def sentences(self) -> tuple[Excerpt, ...]:
-        """The hits' sentences, best first."""
-        return ranked_sentences(self.hits)
-
-
 class SentenceId(NamedTuple):
     """A source sentence by its place: the hit's position, and the sentence's within that hit, both from 0."""
 
@@ -120,11 +98,53 @@ class SentenceId(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """A source sentence as it was read: the words in it that answer best, if any do.
+
+    span: in the hit's document. score: log odds of the span against "no answer here", before calibration.
+    answerable: log odds that what was read around it answers the question.
+    """
+
+    place: SentenceId
+    span: Span
+    score: float
+    answerable: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What retrieval found: hits in order, and how each of their sentences matches the question.
+
+    matches: one float32 array of shape (sentences of the hit, terms of the question) a hit: how well each
+        sentence matches each term, at most 1. weights: float32 (terms,), the terms' importance, summing to 1.
+    features: named, scale-free figures of the whole retrieval, for judging whether the question is answered.
+    findings: the sentences that were read, the likeliest answer first.
+    """
+
+    question: str
+    hits: tuple[Hit, ...]
+    matches: tuple[Floats, ...]
+    weights: Floats
+    features: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[Excerpt, ...]:
+        """The hits' sentences, best first."""
+        return ranked_sentences(self.hits)
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """What an answerer yields: one sentence of an answer, and the source sentences that it rests on."""
+    """What an answerer yields: one sentence of an answer, and the source sentences that it rests on.
+
+    short: the words of the first source's document that answer exactly, if known.
+    """
 
     text: str
     sources: tuple[SentenceId, ...]
+    short: Span | None = None
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ import pytest
 import pytest_socket
 
 from rag import Pipeline, Settings, build_index, make_document
-from tests.fakes import HashEncoder
+from tests.fakes import HashEncoder, Unread
 
 ARTICLE = Path(__file__).resolve().parent.parent / "index" / "corpus"
 TEXT = (
@@ -22,11 +22,18 @@ TEXT = (
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Block every connection but to the loopback, and clear the user's own settings."""
-    for name in ("INDEX", "MODEL", "THRESHOLD", "DATA"):
+    for name in ("INDEX", "MODEL", "MAX_WRONG", "THRESHOLD", "DATA"):
         monkeypatch.delenv(f"FOOTNOTE_{name}", raising=False)
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
     yield
     pytest_socket.enable_socket()
+
+
+@pytest.fixture(autouse=True)
+def unread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that use no model read nothing: a retrieval stays as it is."""
+    if not {"model", "browser"} & {mark.name for mark in request.node.iter_markers()}:
+        monkeypatch.setattr("rag.pipeline.open_reader", lambda sha256: Unread())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from rag.types import Encoding, Floats
+from rag.types import Encoding, Floats, Retrieval
 
 DIMENSION = 32
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -52,6 +52,13 @@ class HashEncoder:
         offsets = np.array([m.span() for m in kept], np.int64).reshape(-1, 2)
         ids = np.array([token_id(m.group()) for m in kept], np.int64)
         return Encoding(vector.astype(np.float32), tokens, ids, offsets, len(found))
+
+
+class Unread:
+    """A reader that reads nothing."""
+
+    def read(self, retrieval: Retrieval) -> Retrieval:
+        return retrieval
 
 
 class RowlessEncoder(HashEncoder):

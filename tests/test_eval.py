@@ -76,10 +76,9 @@ def test_run_gives_the_figures_of_arithmetic_by_hand(tmp_path: Path) -> None:
         "ndcg@5": 1,
         "sentence_first": 3 / 4,
         "sentence_recall@3": 1,
-        "em": 2 / 4,  # "Paris", "readers"; not "Tokyo"; one refused
-        "em_answered": 2 / 3,
+        "em": 2 / 4,  # "Paris", "readers"; not "Tokyo"; the refused one's last word is "night"
         "f1": 2 / 4,
-        "f1_answered": 2 / 3,
+        "short_right": 2 / 4,
         "citation_precision": 2 / 4,
         "citation_precision_answered": 2 / 3,
         "citation_recall": (1 + 0 + 0 + 33 / (28 + 33)) / 4,  # the two quotes have 28 and 33 characters
@@ -88,6 +87,10 @@ def test_run_gives_the_figures_of_arithmetic_by_hand(tmp_path: Path) -> None:
         "refused_answerable": 1 / 4,
         "answered_unanswerable": 1 / 2,
         "auroc": 5 / 8,  # 1, 4/6, 1/5, 2/4 against 3/4 and 0: 2 + 1 + 1 + 1 of 8 pairs
+        "ece": (2 / 3 + 4 / 5 + 3 / 4 + 1 / 2) / 6,  # each in a bin of its own; 1 and 0 are what they say
+        "aurc": (0 + 1 / 2 + 2 / 3 + 2 / 4 + 2 / 5 + 3 / 6) / 6,  # right, wrong, wrong, right, right, wrong
+        "f1_best": (2 + 1) / 6,  # only the first is answered
+        "f1_shipped": 3 / 6,  # "Paris", "readers", and radium's silence
     }
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=1e-6)
     for name in set(wanted) - {"n", "n_answerable"}:
@@ -101,7 +104,8 @@ def test_forced_answers_everything(tmp_path: Path) -> None:
     found = measured(tmp_path, "--forced")
     assert (found["refused_answerable"], found["answered_unanswerable"]) == (0, 1)
     assert found["citation_precision"] == 3 / 4  # now the rain too
-    assert found["em"] == found["em_answered"] == 2 / 4  # but its last word is "night"
+    assert found["em"] == 2 / 4
+    assert found["f1_shipped"] == pytest.approx(2 / 6, abs=1e-6)
     assert found["auroc"] == 5 / 8
 
 
@@ -109,7 +113,7 @@ def test_splits_and_absent_figures(tmp_path: Path) -> None:
     assert measured(tmp_path, "--split", "test")["n"] == 5
     found = measured(tmp_path, "--split", "train")  # the radium alone: unanswerable, refused
     assert (found["n"], found["answered_unanswerable"]) == (1, 0)
-    assert not found.keys() & {"auroc", "recall@1", "em", "quote_validity", "refused_answerable"}
+    assert not found.keys() & {"auroc", "ece", "recall@1", "em", "quote_validity", "refused_answerable"}
     assert "auroc" not in measured(tmp_path, rows=GOLD[:1])
 
 

@@ -2,36 +2,91 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eval import fit, results
+from rag import Pipeline
 from rag.confidence import load_confidence
-from rag.retrieve import retrieve
-from tests.fakes import HashEncoder
-
-
-def test_the_calibration_error_by_hand() -> None:
-    # two bins: .12 and .18 hold 0 of 2 (sum .30), .95 and .85 fall in bins of their own (gaps .05 and .85)
-    assert fit.calibration_error([0.12, 0.18, 0.95, 0.85], [0, 0, 1, 0]) == pytest.approx((0.30 + 0.05 + 0.85) / 4)
-    assert fit.calibration_error([1.0, 0.0], [1, 0]) == 0.0
 
 
 def test_a_confidence_by_hand() -> None:
     model = load_confidence()
-    assert 0 < model.threshold < 1
     none = dict.fromkeys(model.weights, 0.0)
     assert model(none) == pytest.approx(1 / (1 + 2.718281828459045**-model.intercept))
-    assert model({**none, "names": 5.0}) < model(none) < model({**none, "weakest": 1.0})
+    assert model({**none, "names": 5.0}) < model(none) < model({**none, "span": 5.0})
 
 
-def test_the_coefficients_are_of_the_features_that_there_are(built: Path) -> None:
-    from rag.index import Index
+def test_the_shipped_curve_falls_as_the_threshold_rises() -> None:
+    curve = load_confidence().curve
+    assert len(curve) > 20
+    assert [row[0] for row in curve] == sorted(row[0] for row in curve)
+    assert [row[2] for row in curve] == sorted((row[2] for row in curve), reverse=True)
+    assert curve[0][2] == 1.0
+    assert all(0 <= value <= 1 for row in curve for value in row)
 
-    found = retrieve("Who led the Normans?", Index.open(built), HashEncoder())
-    assert set(found.features) == set(load_confidence().weights)
+
+def example(right: bool, answerable: bool, source: str, x: float) -> fit.Example:
+    return fit.Example({"x": x}, right, answerable, source, f"{source} {x:.0f}")
+
+
+def test_the_mix_has_a_third_that_is_unanswerable() -> None:
+    examples = [example(True, True, "gold", 1), example(False, False, "gold", 0), example(False, False, "gold", 0)]
+    examples += [example(True, True, source, 1) for source in ("pool", "given") for _ in range(4)]
+    examples += [example(False, False, source, 0) for source in ("pool", "given")]
+    weights = fit.mixed(examples)
+    assert weights[:3] == pytest.approx([2 / 6, 1 / 12, 1 / 12])
+    assert weights.sum() == pytest.approx(1)
+    assert sum(w for w, e in zip(weights, examples, strict=True) if not e.answerable) == pytest.approx(1 / 3)
+    assert fit.weights_of(examples)[:3].sum() == pytest.approx(len(examples) / 2)
+
+
+def test_the_curve_by_hand() -> None:
+    rows = fit.risk_coverage(
+        np.array([0.2, 0.4, 0.6, 0.8]), np.array([False, True, False, True]), np.array([0.4, 0.3, 0.2, 0.1])
+    )
+    assert rows[0] == [0.0, 0.6, 1.0]
+    assert rows[-1] == [pytest.approx(0.794, abs=0.01), 0.0, 0.1]
+    assert [0.6, pytest.approx(2 / 3, abs=1e-4), 0.3] in [[round(row[0], 1), row[1], row[2]] for row in rows]
+
+
+def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixture[str]) -> None:
+    chance = np.random.default_rng(1)
+    examples = []
+    for source in ("pool", "given", "gold"):
+        for i in range(60):
+            x = float(chance.normal())
+            right = bool(chance.random() < 1 / (1 + np.exp(-3 * x)))
+            examples.append(fit.Example({"x": x}, right, right or i % 2 == 0, source, f"{source} {i % 3}"))
+    data = fit.fit(examples)
+    assert 1.5 < data["weights"]["x"] < 6
+    assert [row[0] for row in data["curve"]] == sorted(row[0] for row in data["curve"])
+    assert capsys.readouterr().out.count("out of folds") == 3
+
+
+def test_the_file_names_the_reader_it_is_of(tmp_path: Path) -> None:
+    out = tmp_path / "confidence.json"
+    fit.write(
+        out, {"intercept": 0.5, "weights": {"x": 1.0}, "reader": "old", "curve": [[0.0, 0.5, 1.0], [0.5, 0.1, 0.4]]}
+    )
+    assert fit.name_reader(out) == {"reader": load_confidence().reader}
+    data = json.loads(out.read_text("utf-8"))
+    assert data == {
+        "intercept": 0.5,
+        "weights": {"x": 1.0},
+        "reader": load_confidence().reader,
+        "curve": [[0.0, 0.5, 1.0], [0.5, 0.1, 0.4]],
+    }
+
+
+@pytest.mark.model
+def test_the_coefficients_are_of_the_features_that_there_are(article: Pipeline) -> None:
+    read = article.read(article.retrieve("Who led the talks?"))
+    assert set(read.features) == set(load_confidence().weights)
 
 
 def test_a_set_that_is_not_there_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,7 +105,12 @@ def test_the_table_says_what_the_figures_say() -> None:
     for name in ("dense", "bm25", "dense+bm25", "late_sentence", "late_passage"):
         key = f"ablation.{name}.recall@1"
         squad |= {key: 0.7, f"{key}.low": 0.6, f"{key}.high": 0.8, f"{key}.lead": 0.2, f"{key}.mcnemar_p": 1e-9}
-    text = results.table(gold, gold, {**squad, "n_answerable": 876})
+    squad |= {"n": 1906, "n_answerable": 876}
+    squad |= {f"given.f1{end}": value for end, value in (("", 0.71), (".low", 0.69), (".high", 0.73))}
+    xquad = {f"given.em{end}": value for end, value in (("", 0.61), (".low", 0.59), (".high", 0.63))}
+    text = results.table(gold, gold, squad, xquad)
+    assert "| `f1` | 0.710 | 0.690 to 0.730 |" in text
+    assert "| XQuAD `given.em` | 0.610 | 0.590 to 0.630 |" in text
     assert "| `sentence_first`, abstention off | 0.500 | 0.250 to 0.750 |" in text
     assert "| `recall@1` | 0.900 | 0.800 to 0.950 |" in text
     assert "leads by 0.200 (McNemar p < 0.001) | 0.700 | 0.600 to 0.800 |" in text

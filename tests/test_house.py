@@ -20,8 +20,8 @@ import rag
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph", "codes"}
-STAGES = {"load", "split", "encode", "index", "retrieve", "confidence", "extract", "cite"}
+BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph", "codes", "runtime"}
+STAGES = {"load", "split", "encode", "index", "retrieve", "reader", "confidence", "reason", "extract", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"cli", "doctor", "chat"}
 OWNERS = {
@@ -32,8 +32,8 @@ OWNERS = {
     "sentence_transformers": {"rag.encode", "rag.graph"},
     "transformers": {"rag.encode"},
     "onnx": {"rag.encode"},
-    "onnxruntime": {"rag.encode"},
-    "tokenizers": {"rag.encode"},
+    "onnxruntime": {"rag.reader", "rag.runtime"},
+    "tokenizers": {"rag.encode", "rag.reader", "rag.runtime"},
     "huggingface_hub": {"rag.models"},
     "Stemmer": {"rag.text"},
     "sentencex": {"rag.text"},

@@ -132,3 +132,36 @@ def test_mcnemar_is_the_exact_binomial() -> None:
     assert metrics.mcnemar(other, one) == 14 / 64
     assert metrics.mcnemar(one, one) == 1
     assert metrics.mcnemar([True] * 2000, [False] * 2000) == pytest.approx(0, abs=1e-300)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    # two in one bin: .12 and .18 hold 0 of 2 (sum .30); .95 and .85 have bins of their own (gaps .05 and .85)
+    weights = np.array([[1.0, 1, 1, 1], [1, 1, 2, 0]])
+    found = metrics.calibration_error(weights, [0.12, 0.18, 0.95, 0.85], [0, 0, 1, 0])
+    assert found == pytest.approx([(0.30 + 0.05 + 0.85) / 4, (0.30 + 0.10) / 4])
+    assert metrics.calibration_error(np.ones((1, 2)), [1.0, 0.0], [1, 0]) == pytest.approx([0.0])
+    assert metrics.calibration_error(np.ones((1, 2)), [0.55, 0.52], [1, 0])[0] == pytest.approx(0.07 / 2)
+
+
+def test_the_area_under_the_risk_coverage_curve_by_hand() -> None:
+    # surest first: right, wrong, right, wrong -> risks 0, 1/2, 1/3, 2/4
+    found = metrics.risk_coverage_area(np.ones((1, 4)), [0.9, 0.1, 0.8, 0.2], [0, 1, 1, 0])
+    assert found == pytest.approx([(0 + 1 / 2 + 1 / 3 + 2 / 4) / 4])
+    assert metrics.risk_coverage_area(np.array([[1.0, 0, 0, 1]]), [0.9, 0.1, 0.8, 0.2], [0, 1, 1, 0]) == [0.0]
+
+
+def test_the_best_f1_by_hand() -> None:
+    # two are unanswerable; shown from the surest on: gains .5, -1, .8, -1: the best is to show one
+    confidences, f1s, answerable = [0.9, 0.8, 0.7, 0.6], [0.5, 0, 0.8, 0], [True, False, True, False]
+    assert metrics.best_f1(np.ones((1, 4)), confidences, f1s, answerable) == pytest.approx([(2 + 0.5) / 4])
+    assert metrics.best_f1(np.ones((1, 4)), [0.9, 0.5, 0.9, 0.5], f1s, answerable) == pytest.approx([(2 + 1.3) / 4])
+    assert metrics.best_f1(np.ones((1, 4)), [0.5] * 4, f1s, answerable) == pytest.approx([2 / 4])  # equal: none or all
+    assert metrics.best_f1(np.array([[1.0, 0, 1, 0]]), confidences, f1s, answerable) == pytest.approx([1.3 / 2])
+
+
+def test_an_answer_is_right_when_one_holds_the_other() -> None:
+    assert metrics.contained("in the 10th century", ["10th century", "900s"]) == 1.0
+    assert metrics.contained("Trump", ["President Donald Trump"]) == 1.0
+    assert metrics.contained("The Kyiv!", ["Kyiv"]) == 1.0
+    assert metrics.contained("12", ["112"]) == 0.0  # whole words
+    assert metrics.contained("", ["x"]) == metrics.contained("the", ["x"]) == metrics.contained("x", []) == 0.0

@@ -22,6 +22,7 @@ from rag import (
     Pipeline,
     QuestionError,
     Settings,
+    SettingsError,
     Verdict,
     ask,
     build_index,
@@ -121,7 +122,7 @@ def test_the_right_sentence_is_cited(pipeline: Pipeline, several: Pipeline, ques
 
 def test_timings_are_milliseconds_by_stage(pipeline: Pipeline) -> None:
     timings = pipeline.ask("rice?").timings
-    assert set(timings) == {"retrieve", "answer"}
+    assert set(timings) == {"retrieve", "read", "answer"}
     assert all(0 < value < 60_000 for value in timings.values())
 
 
@@ -188,22 +189,40 @@ def test_the_threshold_is_compared_with_the_confidence(
         assert with_it.threshold == threshold
 
 
-def test_without_a_threshold_it_is_the_fitted_one(built: Path, encoder: HashEncoder, tmp_path: Path) -> None:
-    assert Pipeline.open(built, settings=Settings(cache=tmp_path), encoder=encoder).threshold == (
-        load_confidence().threshold
-    )
+def test_without_a_threshold_it_is_that_of_the_dial(built: Path, encoder: HashEncoder, tmp_path: Path) -> None:
+    found = [
+        Pipeline.open(built, settings=Settings(cache=tmp_path, max_wrong=most), encoder=encoder).threshold
+        for most in (0.0, 5.0, 10.0, 20.0, 100.0)
+    ]
+    assert found == [load_confidence().threshold(most) for most in (0.0, 5.0, 10.0, 20.0, 100.0)]
+    assert Settings().max_wrong == 10.0
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == 0.0
+
+
+def test_the_dial_by_hand() -> None:
+    made = Confidence(0.0, {}, "", ((0.0, 0.4, 1.0), (0.5, 0.15, 0.6), (0.7, 0.05, 0.3), (0.9, 0.02, 0.1)))
+    dial = {100: 0.0, 99: 0.0, 40: 0.0, 39.9: 0.5, 15: 0.5, 14: 0.7, 5: 0.7, 2: 0.9, 1: 1.0, 0: 1.0}
+    assert {most: made.threshold(most) for most in dial} == dial
+
+
+def test_a_question_may_bring_its_own_dial(built: Path, encoder: HashEncoder, tmp_path: Path) -> None:
+    pipeline = Pipeline.open(built, settings=Settings(cache=tmp_path, threshold=1.0), encoder=encoder)
+    assert pipeline.ask(QUESTIONS[0]).abstained
+    assert not pipeline.ask(QUESTIONS[0], max_wrong=100).abstained
+    assert pipeline.ask(QUESTIONS[0], max_wrong=0).abstained
+    with pytest.raises(SettingsError, match="FOOTNOTE_MAX_WRONG"):
+        pipeline.ask(QUESTIONS[0], max_wrong=101)
 
 
 def test_the_confidence_is_the_logistic_of_the_features(several: Pipeline) -> None:
-    made = Confidence(0.5, {"a": 2.0, "b": -1.0}, 0.3)
+    made = Confidence(0.5, {"a": 2.0, "b": -1.0}, "", ())
     assert made({"a": 0.25, "b": 0.4, "not used": 9.0}) == pytest.approx(1 / (1 + math.exp(-0.6)))
-    assert Confidence(0.0, {}, 0.3)({}) == 0.5
-    assert Confidence(0.0, {"a": 1.0}, 0.3)({"a": 1e9}) == pytest.approx(1, abs=1e-12)
-    assert Confidence(0.0, {"a": 1.0}, 0.3)({"a": -1e9}) == pytest.approx(0, abs=1e-12)
-    assert 0 < load_confidence().threshold < 1
+    assert Confidence(0.0, {}, "", ())({}) == 0.5
+    assert Confidence(0.0, {"a": 1.0}, "", ())({"a": 1e9}) == pytest.approx(1, abs=1e-12)
+    assert Confidence(0.0, {"a": 1.0}, "", ())({"a": -1e9}) == pytest.approx(0, abs=1e-12)
     for question in QUESTIONS:
         features = several.retrieve(question).features
-        assert load_confidence().weights.keys() <= features.keys()
         assert several.ask(question).confidence == load_confidence()(features)
 
 

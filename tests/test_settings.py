@@ -15,7 +15,7 @@ from rag.settings import DEFAULT_MODEL
 
 def test_defaults() -> None:
     settings = Settings()
-    assert (settings.index, settings.model, settings.threshold) == (None, DEFAULT_MODEL, None)
+    assert (settings.index, settings.model, settings.max_wrong, settings.threshold) == (None, DEFAULT_MODEL, 10.0, None)
     assert settings.cache == user_cache_path("footnote", appauthor=False)
     assert Settings.from_environment({}) == settings
 
@@ -26,14 +26,15 @@ def test_every_variable(tmp_path: Path) -> None:
             "FOOTNOTE_INDEX": f"{tmp_path}/中文 é",
             "FOOTNOTE_MODEL": "some/model",
             "FOOTNOTE_CACHE": str(tmp_path / "😀"),
+            "FOOTNOTE_MAX_WRONG": "5",
             "FOOTNOTE_THRESHOLD": "0.25",
         }
     )
-    assert found == Settings(tmp_path / "中文 é", "some/model", tmp_path / "😀", 0.25)
+    assert found == Settings(tmp_path / "中文 é", "some/model", tmp_path / "😀", 5.0, 0.25)
 
 
 def test_an_empty_variable_is_unset() -> None:
-    names = ("INDEX", "MODEL", "CACHE", "THRESHOLD")
+    names = ("INDEX", "MODEL", "CACHE", "MAX_WRONG", "THRESHOLD")
     assert Settings.from_environment({f"FOOTNOTE_{name}": "" for name in names}) == Settings()
 
 
@@ -62,11 +63,23 @@ def test_a_threshold_outside_the_range_is_refused(threshold: float) -> None:
         Settings.from_environment({"FOOTNOTE_THRESHOLD": str(threshold)})
 
 
+@pytest.mark.parametrize("most", [-1.0, 100.5, float("nan"), float("inf")])
+def test_a_share_of_wrong_answers_outside_the_range_is_refused(most: float) -> None:
+    with pytest.raises(SettingsError, match=rf"the share of wrong answers is {most} %; .*FOOTNOTE_MAX_WRONG"):
+        Settings(max_wrong=most)
+    with pytest.raises(SettingsError, match="FOOTNOTE_MAX_WRONG"):
+        Settings.from_environment({"FOOTNOTE_MAX_WRONG": str(most)})
+    assert Settings.from_environment({"FOOTNOTE_MAX_WRONG": "0"}).max_wrong == 0.0
+
+
 @pytest.mark.parametrize("text", ["high", "0,5", "😀", " "])
 def test_a_threshold_that_is_no_number_is_named(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({"FOOTNOTE_THRESHOLD": text})
     assert str(caught.value) == f"FOOTNOTE_THRESHOLD is {text!r}; give a number from 0 to 1"
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"FOOTNOTE_MAX_WRONG": text})
+    assert str(caught.value) == f"FOOTNOTE_MAX_WRONG is {text!r}; give a number from 0 to 100"
 
 
 @pytest.mark.parametrize("threshold", [0, 0.0, 1, 1.0])

@@ -30,6 +30,11 @@ EXAMPLES = (
     "When did Russia annex Crimea?",  # which the article does not say
 )
 QUESTION_LIMIT = 2000  # characters
+DIAL = (
+    ("sure enough for the setting it was started with", None),
+    *((f"so sure that at most {most} % are wrong", float(most)) for most in (2, 5, 10, 20, 30)),
+    ("always, however unsure", 100.0),
+)
 AT_ONCE = 4  # questions of all sessions together that are answered at a time
 
 HEADER = (
@@ -93,6 +98,9 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
                     elem_id="fn-box",
                 )
                 ask = gr.Button("Ask", elem_id="fn-ask", variant="primary")
+            dial = gr.Dropdown(
+                DIAL, value=None, label="Answer when", container=False, filterable=False, elem_id="fn-dial"
+            )
         source = gr.HTML(
             '<p class="fn-opening">Opening…</p>', elem_id="fn-article", apply_default_css=False, js_on_load=None
         )
@@ -102,7 +110,7 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
         asked = gr.on(
             [box.submit, ask.click, shown.click],
             _asker(opening),
-            inputs=[box, turns],
+            inputs=[box, turns, dial],
             outputs=outputs,
             concurrency_limit=AT_ONCE,
             **hidden,
@@ -129,7 +137,9 @@ def _examples(documents: tuple[Document, ...]) -> tuple[str, ...]:
 def _asker(opening: Opening) -> Any:
     """A pipeline being opened to the event's function, which first shows the question and then its answer."""
 
-    def asker(text: str, turns: tuple[Turn, ...], event: gr.EventData) -> Iterator[tuple[Any, ...]]:
+    def asker(
+        text: str, turns: tuple[Turn, ...], max_wrong: float | None, event: gr.EventData
+    ) -> Iterator[tuple[Any, ...]]:
         example = (event._data or {}).get("question") if isinstance(event._data, dict) else None
         question = str(example or text)[:QUESTION_LIMIT].strip()
         if not question:
@@ -140,7 +150,7 @@ def _asker(opening: Opening) -> Any:
         try:
             pipeline = opening.wait()
             documents = pipeline.documents
-            turn = Turn(question, pipeline.ask(question))
+            turn = Turn(question, pipeline.ask(question, max_wrong=max_wrong))
         except Exception as error:
             turn = Turn(question, None, _message(error))
         turns = (*turns, turn)
@@ -159,10 +169,13 @@ def _message(error: Exception) -> str:
 def _api(opening: Opening) -> Any:
     """A pipeline being opened to the function behind the endpoint `/ask`."""
 
-    def ask(question: str) -> dict[str, Any]:
-        """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits."""
+    def ask(question: str, max_wrong: float | None = None) -> dict[str, Any]:
+        """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits.
+
+        max_wrong: at most this many percent of the answers shown should be wrong; 100 always answers.
+        """
         try:
-            return opening.wait().ask(question).to_dict()
+            return opening.wait().ask(question, max_wrong=max_wrong).to_dict()
         except Exception as error:
             raise gr.Error(_message(error), print_exception=False) from None
 

@@ -20,8 +20,8 @@ class Asks(Protocol):
     def documents(self) -> tuple[Document, ...]:
         """The index's documents, in order."""
 
-    def ask(self, question: str) -> Answer:
-        """A question to its answer. Raises RagError."""
+    def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
+        """A question, and how many percent of the answers may be wrong, to its answer. Raises RagError."""
 
 
 class Opening:

@@ -1,0 +1,238 @@
+"""A retrieval to what reading it found: the exact answer in each of the best sentences, and how sure that is.
+
+The reader is a span extractor trained for Footnote on the packaged embedder's own trunk; `reader/README.md` is its
+model card. Its graph starts behind the embedding layer, whose tables are read from the embedder's own file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag.errors import ModelError
+from rag.folders import sha256_file
+from rag.models import packaged_model
+from rag.runtime import open_graph, open_tokenizer
+from rag.text import STOP_WORDS
+from rag.types import Finding, Floats, Hit, Ints, Retrieval, SentenceId, Span
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+QUESTION, WINDOW = 40, 104  # tokens that are read at most, of the question and around a sentence
+LONGEST = 20  # tokens of an answer
+MOST = 5  # windows
+RANK = 0.4  # the most that a finding adds to its sentence's score, or takes from it
+SCALE = 4.0  # log odds that give three quarters of it
+FLOOR = -10.0
+CLS, SEP = 101, 102
+MEND = "install footnote again (in a checkout: git checkout reader rag/confidence.json; or fit anew: make reader)"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is read at once: consecutive sentences of a hit, `first` to `last` (not included)."""
+
+    hit: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """A sentence's tokens: ids (n,), and code-point ranges in the document (n, 2)."""
+
+    ids: Ints
+    offsets: Ints
+
+
+class Reader:
+    """The opened reader; threads may share it."""
+
+    def __init__(self, session: InferenceSession, tokenizer: Tokenizer, tables: Sequence[Floats]) -> None:
+        self._session, self._tokenizer, self._tables = session, tokenizer, tables
+
+    @cached_property
+    def _common(self) -> Ints:
+        """The ids of stop words and of tokens without a letter or digit."""
+        words = self._tokenizer.get_vocab().items()
+        return np.array([i for word, i in words if word in STOP_WORDS or not any(c.isalnum() for c in word)])
+
+    def read(self, retrieval: Retrieval) -> Retrieval:
+        """A retrieval to the same with its findings; sentences in which an answer was found rank higher."""
+        tokens: dict[SentenceId, _Tokens] = {}
+        windows = self._windows(retrieval.hits, tokens)
+        if not windows:
+            return retrieval
+        question = np.array(self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids[:QUESTION])
+        read = [self._within(retrieval.hits[w.hit], w, tokens) for w in windows]
+        texts = [np.concatenate([sentence.ids for sentence in sentences]) for sentences in read]
+        spans, none, answerable = self._run(question.astype(np.int64), texts)
+        best: dict[SentenceId, Finding] = {}
+        for i, (window, parts) in enumerate(zip(windows, read, strict=True)):
+            at = len(question) + 2
+            for sentence, part in enumerate(parts, start=window.first):
+                block = spans[i, at : at + len(part.ids), at : at + len(part.ids)]
+                at += len(part.ids)
+                if not block.size:
+                    continue
+                first, last = np.unravel_index(int(block.argmax()), block.shape)
+                found = Finding(
+                    SentenceId(window.hit, sentence),
+                    Span(int(part.offsets[first, 0]), int(part.offsets[last, 1])),
+                    float(block[first, last] - none[i]),
+                    float(answerable[i]),
+                )
+                if found.place not in best or best[found.place].score < found.score:
+                    best[found.place] = found
+        findings = tuple(sorted(best.values(), key=lambda finding: -finding.score))
+        hits = _reranked(retrieval.hits, findings)
+        features = {**retrieval.features, **_features(retrieval.hits, hits, findings)}
+        return replace(retrieval, hits=hits, findings=findings, features=features)
+
+    def _windows(self, hits: Sequence[Hit], tokens: dict[SentenceId, _Tokens]) -> list[Window]:
+        """Hits to windows around their best sentences; fills `tokens` for the sentences in them."""
+        ranked = sorted(((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)))
+        found: list[Window] = []
+        covered: set[SentenceId] = set()
+        for _, hit, sentence in ranked:
+            if len(found) == MOST:
+                break
+            if SentenceId(hit, sentence) in covered:
+                continue
+            window = self._around(hits, SentenceId(hit, sentence), tokens)
+            found.append(window)
+            covered.update(SentenceId(hit, j) for j in range(window.first, window.last))
+        return found
+
+    def _around(self, hits: Sequence[Hit], place: SentenceId, tokens: dict[SentenceId, _Tokens]) -> Window:
+        """A sentence to the window of it and its neighbours, the one before first, in at most WINDOW tokens."""
+        hit, first = place
+        last, room = first + 1, WINDOW - len(self._read_tokens(hits, place, tokens).ids)
+        sides = [-1, 1]
+        while sides:
+            side = sides.pop(0)
+            other = first - 1 if side < 0 else last
+            if not 0 <= other < len(hits[hit].passage.sentences):
+                continue
+            length = len(self._read_tokens(hits, SentenceId(hit, other), tokens).ids)
+            if length <= room:
+                first, last, room = min(first, other), max(last, other + 1), room - length
+                sides.append(side)
+        return Window(hit, first, last)
+
+    def _read_tokens(self, hits: Sequence[Hit], place: SentenceId, tokens: dict[SentenceId, _Tokens]) -> _Tokens:
+        if place not in tokens:
+            passage = hits[place.hit].passage
+            start, end = passage.sentences[place.sentence]
+            entry = self._tokenizer.encode(passage.document.text[start:end], add_special_tokens=False)
+            offsets = np.array(entry.offsets, np.int64).reshape(-1, 2) + start
+            tokens[place] = _Tokens(np.array(entry.ids, np.int64), offsets)
+        return tokens[place]
+
+    def _within(self, hit: Hit, window: Window, tokens: dict[SentenceId, _Tokens]) -> list[_Tokens]:
+        return [tokens[SentenceId(window.hit, sentence)] for sentence in range(window.first, window.last)]
+
+    def _run(self, question: Ints, windows: Sequence[Ints]) -> tuple[Floats, Floats, Floats]:
+        """Question ids and n windows' ids to spans (n, length, length), none and answerable (n,): see `reader.model`.
+
+        Spans that end before they start, or are longer than LONGEST, are -inf.
+        """
+        width = len(question) + max(len(window) for window in windows) + 3
+        ids, kinds, matched, mask = (np.zeros((len(windows), width), np.int64) for _ in range(4))
+        for i, window in enumerate(windows):
+            end = len(question) + 2 + len(window)
+            ids[i, : end + 1] = np.concatenate([[CLS], question, [SEP], window, [SEP]])
+            kinds[i, len(question) + 2 : end + 1] = 1
+            mask[i, : end + 1] = 1
+            same = np.isin(window, question)
+            matched[i, len(question) + 2 : end] = np.where(same, np.where(np.isin(window, self._common), 1, 2), 0)
+        fed = {"embedded": self._embedded(ids, kinds), "matched": matched, "mask": mask}
+        spans, none, answerable = self._session.run(None, fed)
+        steps = np.arange(width)
+        near = (steps[None, :] >= steps[:, None]) & (steps[None, :] < steps[:, None] + LONGEST)
+        return np.where(near, spans, -np.inf), none, answerable
+
+    def _embedded(self, ids: Ints, kinds: Ints) -> Floats:
+        """Token ids and types (n, length) to the embedding layer's rows (n, length, d)."""
+        words, places, types, scale, shift = self._tables
+        rows = words[ids] + places[: ids.shape[1]] + types[kinds]
+        rows -= rows.mean(axis=-1, keepdims=True)
+        rows /= np.sqrt((rows * rows).mean(axis=-1, keepdims=True) + 1e-12)
+        return np.asarray(rows * scale + shift, np.float32)
+
+
+def _reranked(hits: Sequence[Hit], findings: Sequence[Finding]) -> tuple[Hit, ...]:
+    """Hits to the same with what was found in their sentences added to the sentences' scores."""
+    gains = {f.place: RANK * float(np.tanh((f.score + f.answerable / 2) / SCALE)) for f in findings}
+    lowest = min(gains.values(), default=0.0)  # for sentences that were not read
+    return tuple(
+        replace(
+            hit,
+            sentence_scores=tuple(
+                score + gains.get(SentenceId(i, j), lowest) for j, score in enumerate(hit.sentence_scores)
+            ),
+        )
+        for i, hit in enumerate(hits)
+    )
+
+
+def _features(before: Sequence[Hit], hits: Sequence[Hit], findings: Sequence[Finding]) -> dict[str, float]:
+    """What reading says of the whole, and of the sentence that now is first, by name; nothing read counts as FLOOR.
+
+    best: the best answer's score. verdict: the surest window's. span: the score of the first sentence's exact answer.
+    match: what retrieval gave that sentence before it was read.
+    """
+    ranked = [(score, -i, -j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)]
+    _, i, j = max(ranked)
+    span = next((finding.score for finding in findings if finding.place == (-i, -j)), FLOOR)
+    found = {
+        "best": max((finding.score for finding in findings), default=FLOOR),
+        "verdict": max((finding.answerable for finding in findings), default=FLOOR),
+        "span": span,
+    }
+    return {name: max(FLOOR, value) for name, value in found.items()} | {"match": before[-i].sentence_scores[-j]}
+
+
+def embedding_tables(weights: Path) -> tuple[Floats, ...]:
+    """A safetensors file to the embedding layer's tables, mapped from the disk: words, positions, types, norm."""
+    names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+
+    def table(name: str) -> Floats:
+        entry = header[f"embeddings.{name}"]
+        offset = 8 + length + entry["data_offsets"][0]
+        return np.memmap(weights, np.float32, "r", offset, tuple(entry["shape"]))
+
+    words, places, types = (table(f"{name}.weight") for name in names)
+    return words, places, types, table("LayerNorm.weight"), table("LayerNorm.bias")
+
+
+def packaged_reader(sha256: str) -> Path:
+    """The hash of the reader's graph to its file: in the installed package, or in a checkout. Raises ModelError."""
+    installed = Path(str(resources.files("rag"))) / "reader.onnx"
+    checkout = Path(__file__).resolve().parent.parent / "reader" / "reader.onnx"
+    path = installed if installed.is_file() else checkout
+    if not path.is_file():
+        raise ModelError(f"the packaged reader is missing ({path}); {MEND}")
+    if sha256_file(path) != sha256:
+        raise ModelError(f"{path} is not the reader that the confidence was fitted with; {MEND}")
+    return path
+
+
+@cache
+def open_reader(sha256: str) -> Reader:
+    """The hash of the packaged reader's graph to the reader, opened once. Raises ModelError."""
+    model = packaged_model()
+    tables = embedding_tables(model / "model.safetensors")
+    return Reader(open_graph(packaged_reader(sha256)), open_tokenizer(model / "tokenizer.json"), tables)
