@@ -61,6 +61,9 @@ class Scripted:
     ) -> Scripted:
         return cls(cls.built.get(index, DOCUMENTS) if index else DOCUMENTS, settings)
 
+    def sizes(self) -> dict[str, float]:
+        return {"all": 1.0}
+
     def retrieve(self, question: str, keep: int = 10) -> Retrieval:
         asked = words(question)
         found = []

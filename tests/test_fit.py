@@ -35,23 +35,26 @@ def example(right: bool, answerable: bool, source: str, x: float) -> fit.Example
 
 
 def test_the_mix_has_a_third_that_is_unanswerable() -> None:
-    examples = [example(True, True, "gold", 1), example(False, False, "gold", 0), example(False, False, "gold", 0)]
+    examples = [example(True, True, "gold", 1), *[example(False, False, "gold", 0)] * 2]
+    assert fit.mixed(examples) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
     examples += [example(True, True, source, 1) for source in ("pool", "given") for _ in range(4)]
-    examples += [example(False, False, source, 0) for source in ("pool", "given")]
-    weights = fit.mixed(examples)
-    assert weights[:3] == pytest.approx([2 / 6, 1 / 12, 1 / 12])
-    assert weights.sum() == pytest.approx(1)
-    assert sum(w for w, e in zip(weights, examples, strict=True) if not e.answerable) == pytest.approx(1 / 3)
-    assert fit.weights_of(examples)[:3].sum() == pytest.approx(len(examples) / 2)
+    weights = fit.weights_of(examples)
+    assert weights.sum() == pytest.approx(len(examples))
+    assert weights[:3].sum() == pytest.approx(fit.GOLD_SHARE * len(examples))
 
 
-def test_the_curve_by_hand() -> None:
-    rows = fit.risk_coverage(
-        np.array([0.2, 0.4, 0.6, 0.8]), np.array([False, True, False, True]), np.array([0.4, 0.3, 0.2, 0.1])
-    )
-    assert rows[0] == [0.0, 0.6, 1.0]
-    assert rows[-1] == [pytest.approx(0.794, abs=0.01), 0.0, 0.1]
-    assert [0.6, pytest.approx(2 / 3, abs=1e-4), 0.3] in [[round(row[0], 1), row[1], row[2]] for row in rows]
+def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
+    chance = np.random.default_rng(2)
+    confidences = chance.random(4000) * 0.98 + 0.01
+    right = chance.random(4000) < confidences  # calibrated: what is expected is what the confidences say
+    rows = fit.risk_coverage(confidences, right, np.full(4000, 1 / 4000))
+    assert rows[0][0] == 0.0
+    assert rows[0][2] == 1.0
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    for threshold, wrong, shown in rows[:: len(rows) // 7]:
+        over = confidences >= threshold - 1e-4
+        assert shown == pytest.approx(over.mean(), abs=0.002)
+        assert wrong == pytest.approx(1 - confidences[over].mean(), abs=0.03)
 
 
 def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,13 +169,10 @@ def _message(error: Exception) -> str:
 def _api(opening: Opening) -> Any:
     """A pipeline being opened to the function behind the endpoint `/ask`."""
 
-    def ask(question: str, max_wrong: float | None = None) -> dict[str, Any]:
-        """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits.
-
-        max_wrong: at most this many percent of the answers shown should be wrong; 100 always answers.
-        """
+    def ask(question: str) -> dict[str, Any]:
+        """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits."""
         try:
-            return opening.wait().ask(question, max_wrong=max_wrong).to_dict()
+            return opening.wait().ask(question).to_dict()
         except Exception as error:
             raise gr.Error(_message(error), print_exception=False) from None
 
