@@ -4,7 +4,10 @@ BIN := .venv/bin
 HOST ?= 127.0.0.1
 PORT ?= 7860
 
-.PHONY: install chat test unit eval bench results fit reader clean
+PEERS := .venv-peers/bin
+PEERS_NEED = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])
+
+.PHONY: install chat test unit eval sets bench peers results fit reader clean
 
 install: .venv/installed
 
@@ -33,8 +36,23 @@ eval: install
 	$(BIN)/python -m index.build
 	$(BIN)/python -m eval.run --check
 
-# The public sets: make bench DATA=folder
-bench: install
+# Beside the peers, with growing indexes, under load; then the README's table and the plots: make bench DATA=folder
+bench: install peers
+	$(BIN)/python -m eval.peers --data "$(DATA)"
+	$(BIN)/python -m eval.growth --data "$(DATA)"
+	$(BIN)/python -m eval.load --json eval/results/load.json
+	$(BIN)/python -m eval.peers --report
+
+# The peers' environment is their own.
+peers: .venv-peers/installed
+
+.venv-peers/installed: pyproject.toml constraints-peers.txt
+	test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	$(PEERS)/python -c '$(PEERS_NEED)' | xargs $(PEERS)/python -m pip install --quiet --constraint constraints-peers.txt
+	touch $@
+
+# The public sets: make sets DATA=folder
+sets: install
 	for set in squad2_test xquad qed_dev clapnq_dev quotesum_dev mtrag_test; do \
 		$(BIN)/python -m eval.bench --data "$(DATA)" --set $$set --ablations --json eval/results/$$set.json || exit 1; \
 	done
@@ -60,4 +78,4 @@ fit: install
 	$(BIN)/python -m eval.fit --data "$(DATA)"
 
 clean:
-	rm -rf .venv index/built
+	rm -rf .venv .venv-peers index/built

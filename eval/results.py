@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-MARK = "<!-- results -->"
-END = "<!-- end of results -->"
+README = HERE.parent / "README.md"
+MARK = "<!-- {} -->"
+END = "<!-- end of {} -->"
 GOLD_FORCED = ("short_right", "sentence_first", "sentence_recall@3", "quote_validity", "recall@1")
 GOLD = (
     "citation_precision_answered", "citation_recall_answered", "refused_answerable", "answered_unanswerable", "auroc",
@@ -32,10 +33,15 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"eval.results: {error.filename} is not there: run `make results DATA=folder`\n")
         return 1
-    readme = HERE.parent / "README.md"
-    old = readme.read_text("utf-8")
-    readme.write_text(re.sub(rf"{MARK}.*?(?={END}|\n## )", lambda _: f"{MARK}\n{text}", old, flags=re.S), "utf-8")
+    rewrite("results", text)
     return 0
+
+
+def rewrite(name: str, text: str) -> None:
+    """Put a text into the README, between the marks of that name."""
+    mark, end = MARK.format(name), END.format(name)
+    old = README.read_text("utf-8")
+    README.write_text(re.sub(rf"{mark}.*?(?={end}|\n## )", lambda _: f"{mark}\n{text}", old, flags=re.S), "utf-8")
 
 
 def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any], xquad: dict[str, Any]) -> str:
