@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -340,7 +341,7 @@ def test_many_rows_are_kept_in_lists_and_few_of_the_nearest_are_missed() -> None
     flat.add(rows[:-1])
     assert index.by_size(flat) is flat
     flat.add(rows[-1:])
-    made = faiss.deserialize_index(faiss.serialize_index(index.by_size(flat)))
+    made: Any = faiss.deserialize_index(faiss.serialize_index(index.by_size(flat)))
     assert (made.ntotal, made.nprobe) == (index.FLAT + 1, index.PROBES)
     assert made.nlist == int(2 * (index.FLAT + 1) ** 0.5)
     scores, numbers = made.search(asked, 100)

@@ -18,6 +18,7 @@ from eval.peers.__main__ import PEERS, _pool, main
 from eval.peers.figures import costs, quality, sizes
 from eval.peers.measure import Pool, System, measure
 from eval.peers.program import Found, by_cosine, peak_bytes
+from eval.report import ROOT
 from rag import RagError, make_document
 from tests.scripted import write_rows
 
@@ -56,7 +57,7 @@ def test_systems_are_run_measured_and_judged(tmp_path: Path) -> None:
 
 
 def test_quality_by_hand() -> None:
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"documents": ["b", "b", "a"], "first": ["a", "Rollo led the Normans."]},
         {"documents": ["b"], "first": ["b", "It must not boil 😀 over."]},  # its spaces were changed
         {"documents": [], "first": None},
@@ -68,7 +69,7 @@ def test_quality_by_hand() -> None:
 
 
 def test_costs_by_hand() -> None:
-    runs = {
+    runs: dict[str, list[Any]] = {
         "ask.first_s": [2.0, 1.0, 9.0],
         "ask.warm_ms": [[1.0, 2.0, 30.0], [2.0, 2.0, 2.0], [4.0, 5.0, 6.0]],
         "build.build_s": [1.0, 2.0, 4.0],
@@ -161,4 +162,4 @@ def test_the_committed_figures_fit_the_readme() -> None:
     if not report.JSON.exists():
         pytest.skip("not measured yet")
     found = json.loads(report.JSON.read_text("utf-8"))
-    assert report.whole(found) in (report.ROOT / "README.md").read_text("utf-8")
+    assert report.whole(found) in (ROOT / "README.md").read_text("utf-8")

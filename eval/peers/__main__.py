@@ -121,7 +121,8 @@ def _prepared(system: System, scratch: Path) -> dict[str, float]:
 
 def _pool(name: str, folders: Sequence[Path], limit: int | None, timed: int) -> Pool:
     """Sets to one pool: ids made distinct by the set's name, a text that several sets have taken once."""
-    documents, questions, first = [], [], {}
+    documents, questions = [], []
+    first: dict[str, str] = {}  # each text to the id that it got
     for folder in folders:
         texts, asked = load_set(folder)
         own = {}

@@ -58,11 +58,11 @@ def quality(documents: Sequence[Document], questions: Sequence[Question], lines:
     shares at least half of the shorter one with an evidence quote; asked of the questions whose evidence is known.
     """
     texts = {document.id: document.text for document in documents}
-    hits: dict[str, list[bool]] = {f"recall@{k}": [] for k in DEPTHS} | {"sentence_first": []}
+    hits: dict[str, list[bool]] = {name: [] for name in (*(f"recall@{k}" for k in DEPTHS), "sentence_first")}
     for question, line in zip(questions, lines, strict=True):
-        documents = metrics.first_distinct(line["documents"])
+        ranked = metrics.first_distinct(line["documents"])
         for k in DEPTHS:
-            hits[f"recall@{k}"].append(any(name in question.documents for name in documents[:k]))
+            hits[f"recall@{k}"].append(any(name in question.documents for name in ranked[:k]))
         if question.evidence:
             places = _places(line["first"], texts) if line["first"] else []
             agreeing = (metrics.agrees(place, quote) for place in places for quote in question.evidence)
