@@ -177,7 +177,7 @@ def draw(found: Mapping[str, Any]) -> None:
         values = [pool["systems"][name][column.name] for name in names]
         bars = axis.barh(names, values, color=["#b3541e" if name == OURS else "#9aa5ad" for name in names])
         axis.bar_label(bars, [f"{value:,.{column.digits}f}" for value in values], padding=2)
-        axis.set_title(f"{column.heading} ({'less' if column.less else 'more'} is better)", fontsize=8)
+        axis.set_title(f"{column.heading} ({'less' if column.less else 'more'} is better)", fontsize=7)
         axis.margins(x=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(PLOT, metadata={"Date": None})
