@@ -9,9 +9,9 @@ from pathlib import Path
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # read when haystack is imported
 
 from haystack import Document, Pipeline
-from haystack.components.embedders import SentenceTransformersTextEmbedder
 from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
 from haystack.document_stores.in_memory import InMemoryDocumentStore
+from haystack_integrations.components.embedders.sentence_transformers import SentenceTransformersTextEmbedder
 
 from eval.peers.program import KEPT, Found, Opened, Program, by_cosine, run
 
@@ -20,9 +20,9 @@ WORDS = 120  # about 160 wordpieces
 
 def build(texts: Sequence[tuple[str, str]], folder: Path, model: str) -> None:
     """Texts to a saved document store, by an indexing pipeline."""
-    from haystack.components.embedders import SentenceTransformersDocumentEmbedder
     from haystack.components.preprocessors import DocumentSplitter
     from haystack.components.writers import DocumentWriter
+    from haystack_integrations.components.embedders.sentence_transformers import SentenceTransformersDocumentEmbedder
 
     store = InMemoryDocumentStore(embedding_similarity_function="cosine")
     indexing = Pipeline()
