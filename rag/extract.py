@@ -32,6 +32,7 @@ class ExtractiveAnswerer:
             yield Draft(passage.document.text[start:end], (place,), finding.span if finding and exact else None)
 
 
+@np.errstate(invalid="ignore")  # see `retrieve`
 def choose(retrieval: Retrieval) -> list[SentenceId]:
     """A retrieval to the sentences of its answer, the best first."""
     places = [

@@ -21,6 +21,7 @@ WEIGHTS_WITHOUT_TOKENS = {"dense": 1.0, "bm25": 1.0}
 Matches = list[Floats]  # a candidate's sentences against the question's terms: (sentences, terms) each
 
 
+@np.errstate(invalid="ignore")  # OpenBLAS may read past a row's end, and raises that flag for what lies there
 def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) -> Retrieval:
     """A normalised question to the best passages of a store, at most `keep`.
 
