@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from reader.model import WIDTH, Reader
 
 
-class Graph(nn.Module):
+class Graph(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """The model from behind its embedding layer, as it is exported."""
 
     def __init__(self, model: Reader) -> None:
@@ -25,7 +25,8 @@ class Graph(nn.Module):
 
     def forward(self, embedded: Tensor, matched: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `Reader.forward`."""
-        return self.model(embedded, matched, mask)
+        found: tuple[Tensor, Tensor, Tensor] = self.model(embedded, matched, mask)
+        return found
 
 
 def export(model: Reader, out: Path, *, quantised: bool = True) -> None:

@@ -22,7 +22,7 @@ PAIR = 64  # dimensions in which a span's ends meet
 NEVER = -1e4
 
 
-class Reader(nn.Module):
+class Reader(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """Six layers of the embedder's trunk, and three heads."""
 
     def __init__(self) -> None:

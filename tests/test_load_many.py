@@ -64,7 +64,7 @@ class Slow(Scripted):
     def __init__(self) -> None:
         self.documents = DOCUMENTS
 
-    def ask(self, question: str) -> Answer:
+    def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
         time.sleep(0.1)
         return Scripted.open(settings=Settings(threshold=0.5)).ask(question)
 
