@@ -5,8 +5,11 @@
 Fits a logistic regression of "the answer's sentence is evidence" (an unanswerable question has none) on what retrieval
 and reader found. Its questions are those of the set's articles that the reader was not trained on (HELD_OUT of
 `reader.examples`), asked of the set's pooled passages and of their own document alone, and the gold set's training
-half; the set and the gold questions have half of the weight each. Figures and the risk-coverage curve are of
-predictions out of folds (over the articles, and over the gold questions), weighted so that a third is unanswerable.
+half, which has GOLD_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. Its
+figures are of predictions out of folds (over the articles, and over the gold questions). The risk-coverage curve, on
+which the dial rests, is that of the gold questions, weighted so that a third is unanswerable: their predictions out of
+folds are calibrated anew (Platt), and a row says how many of the answers shown are expected to be wrong, at the most:
+they are few questions, so it is the SURE quantile over DRAWS resamples of them, one standard error above the mean.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ from rag import Document, Encoder, Pipeline, RagError, Settings, build_index
 from reader.examples import HELD_OUT
 
 HERE = Path(__file__).resolve().parent
-GOLD_SHARE = 0.08
+GOLD_SHARE = 0.05
+SURE, DRAWS, SEED = 0.84, 500, 20241124
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
 
@@ -178,16 +182,27 @@ def mixed(examples: Sequence[Example]) -> NDArray[np.float64]:
 def risk_coverage(
     confidences: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> list[list[float]]:
-    """Confidences, who was right, and weights to rows (threshold, share of the shown expected wrong, share shown)."""
-    odds = np.log(confidences / (1 - confidences))[:, None]
-    expected = LogisticRegression(C=1e6).fit(odds, right, sample_weight=weights * len(right)).predict_proba(odds)[:, 1]
-    rows = []
-    for threshold in [0.0, *sorted(set(confidences))[1:]]:
-        shown = confidences >= threshold
-        total = float(weights[shown].sum())
-        wrong = float((weights * (1 - expected))[shown].sum()) / total
-        rows.append([round(float(threshold), 4), round(wrong, 4), round(total, 4)])
-    return rows
+    """Confidences, who was right, and weights to rows (threshold, share of the shown that is wrong at most, shown)."""
+    order = np.argsort(confidences)
+    sure, good, own = confidences[order], right[order], weights[order]
+    odds = np.log(sure / (1 - sure))[:, None]
+    chance = np.random.default_rng(SEED)
+    draws = []
+    for _ in range(DRAWS):
+        drawn = own * np.bincount(chance.integers(0, len(own), len(own)), minlength=len(own))
+        if 0 < (drawn * good).sum() < drawn.sum():
+            model = LogisticRegression(C=1e6, max_iter=1000).fit(odds, good, sample_weight=drawn * len(own))
+            wrong = drawn * (1 - model.predict_proba(odds)[:, 1])
+            draws.append(_above(wrong) / np.maximum(_above(drawn), 1e-12))
+    bound = np.quantile(draws, SURE, axis=0)
+    thresholds = [0.0, *sure[1:].tolist()]
+    rows = zip(thresholds, bound.tolist(), _above(own).tolist(), strict=True)
+    return [[round(value, 4) for value in row] for row in rows]
+
+
+def _above(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values in order to the sums of each and all that come after it."""
+    return np.asarray(np.cumsum(values[::-1])[::-1])
 
 
 if __name__ == "__main__":

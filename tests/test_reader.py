@@ -186,18 +186,21 @@ def test_its_embedding_layer_is_the_models_own() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("padding", [0, 30])
-def test_padding_changes_next_to_nothing(padding: int) -> None:
+def test_padding_is_not_read() -> None:
     from rag.confidence import load_confidence
     from rag.reader import open_reader
 
     reader = open_reader(load_confidence().reader)
     question, window = np.array([2040, 2001, 2009]), np.arange(3000, 3040)
-    alone = reader._run(question, [window])
-    beside = reader._run(question, [window, np.arange(4000, 4040 + padding)])
-    width = alone[0].shape[1] - 1  # the last one closes the window
-    assert np.allclose(alone[0][0, :width, :width], beside[0][0, :width, :width], atol=0.2)
-    assert alone[1][0] == pytest.approx(beside[1][0], abs=0.2)
+    same = reader._run(question, [window, window])
+    padded = reader._run(question, [window, np.concatenate([window, window])])
+    width = same[0].shape[1] - 1  # the last one closes the window
+    one, other = same[0][0, :width, :width], padded[0][0, :width, :width]
+    where = np.isfinite(one)
+    assert np.array_equal(where, np.isfinite(other))
+    # int8 products are scaled by all that is computed together, so that some noise is left
+    assert np.corrcoef(one[where], other[where])[0, 1] > 0.98
+    assert np.array_equal(same[0][0], same[0][1])
 
 
 @pytest.mark.model
