@@ -1,10 +1,10 @@
-"""Unit rows to codes of a few bits a dimension, and codes to their cosines with other rows, which stay exact.
+"""Unit rows to codes of 512 bits or so, and codes to their cosines with other rows, which stay exact.
 
-A row is turned by a fixed orthogonal map that spreads what it holds evenly over its dimensions, whatever the model:
-each figure then is nearly normal with variance 1 / d, so one quantiser fits all. Codes have one bit a dimension,
-the sign, where there are BITS dimensions or more; rows of fewer get 2, 4 or 8, so that short ones are not coarse.
-A code's cosine is right on average, with a standard deviation of NOISE or less. Nothing is trained, so a code depends
-on nothing but its row. What codes cost in retrieval is in `eval/LOG.md`.
+A row is turned by a fixed orthogonal map that spreads what it holds evenly over its figures, whatever the model: each
+then is nearly normal, so one quantiser fits all. A code is the signs of BITS figures, of as many as the row has if it
+has more; rows of few dimensions get 2, 4 or 8 bits a figure instead, so that short ones are not coarse. A code's cosine
+is right on average, with a standard deviation of NOISE or less. Nothing is trained, so a code depends on nothing but
+its row. What codes cost in retrieval is in `eval/LOG.md`.
 
 Source: RaBitQ (Gao and Long, 2024), without its factor for each row, which for unit rows is nearly the same for all;
 the quantisers are Max's uniform ones for normal variables (1960).
@@ -22,31 +22,37 @@ from rag.types import Floats
 
 Codes = NDArray[np.uint8]
 
-BITS = 384  # a row's, at the least, as far as eight a dimension suffice
-NOISE = 0.0386  # the standard deviation of a code's cosines: sqrt((pi / 2 - 1) / 384)
-# Bits a dimension: the quantiser's step for a unit normal variable, and the variance that it leaves.
+BITS = 512  # a row's, at the least, as far as eight a dimension suffice
+NOISE = 0.0334  # the standard deviation of a code's cosines: sqrt((pi / 2 - 1) / 512)
+# Bits a figure: the quantiser's step for a unit normal variable, and the variance that it leaves.
 QUANTISERS = {1: (1.5958, 0.3634), 2: (0.9957, 0.1188), 4: (0.3352, 0.01154), 8: (0.0308, 0.0001)}
 _BYTES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)  # (256, 8): their bits
 
 
 def bits(dimension: int) -> int:
     """A row's dimension to the bits that each of its figures gets."""
+    if 2 * dimension > BITS:
+        return 1
     return next((number for number in QUANTISERS if number * dimension >= BITS), max(QUANTISERS))
+
+
+def figures(dimension: int) -> int:
+    """A row's dimension to the figures that it is turned into."""
+    return max(dimension, BITS) if bits(dimension) == 1 else dimension
 
 
 def width(dimension: int) -> int:
     """A row's dimension to the bytes of its code."""
-    return -(-bits(dimension) * dimension // 8)
+    return -(-bits(dimension) * figures(dimension) // 8)
 
 
 def encode(rows: Floats) -> Codes:
     """Unit rows (n, d) to their codes (n, width(d)): the figures' bits, the highest first; zeros fill the last byte."""
-    dimension = rows.shape[1]
-    number = bits(dimension)
-    steps = np.floor(rows @ _turn(dimension) * (dimension**0.5 / QUANTISERS[number][0]))
+    count, number = figures(rows.shape[1]), bits(rows.shape[1])
+    steps = np.floor(rows @ _turn(rows.shape[1]) * (count**0.5 / QUANTISERS[number][0]))
     levels = np.clip(steps + 2 ** (number - 1), 0, 2**number - 1).astype(np.uint8)
     each = (levels[:, :, None] >> np.arange(number, dtype=np.uint8)[::-1]) & 1
-    return np.packbits(each.reshape(len(rows), dimension * number), axis=1)
+    return np.packbits(each.reshape(len(rows), count * number), axis=1)
 
 
 def cosines(codes: Codes, rows: Floats) -> Floats:
@@ -55,10 +61,10 @@ def cosines(codes: Codes, rows: Floats) -> Floats:
     They are sums over the codes' bytes: what each of a byte's 256 values adds is worked out once, then looked up.
     """
     dimension = rows.shape[1]
-    number = bits(dimension)
+    count, number = figures(dimension), bits(dimension)
     step, lost = QUANTISERS[number]
-    turned = rows @ _turn(dimension) * (step / (1 - lost) / dimension**0.5)
-    places = np.tile(2 ** np.arange(number)[::-1], dimension)  # what each bit counts
+    turned = rows @ _turn(dimension) * (step / (1 - lost) / count**0.5)
+    places = np.tile(2 ** np.arange(number)[::-1], count)  # what each bit counts
     by_bit = np.zeros((len(rows), 8 * width(dimension)), np.float32)
     by_bit[:, : len(places)] = np.repeat(turned, number, axis=1) * places
     shares = _BYTES @ by_bit.reshape(len(rows), width(dimension), 8).transpose(1, 2, 0)  # (bytes, 256, t)
@@ -70,11 +76,12 @@ def cosines(codes: Codes, rows: Floats) -> Floats:
 
 @cache
 def _turn(dimension: int) -> Floats:
-    """A dimension to an orthogonal map (d, d): twice random signs and a cosine transform, the same everywhere."""
-    order = np.arange(dimension)
-    transform = np.cos(np.pi / dimension * np.outer(order + 0.5, order)) * (2 / dimension) ** 0.5
+    """A dimension to an orthogonal map (d, figures(d)): twice random signs and a cosine transform, always the same."""
+    count = figures(dimension)
+    order = np.arange(count)
+    transform = np.cos(np.pi / count * np.outer(order + 0.5, order)) * (2 / count) ** 0.5
     transform[:, 0] *= 0.5**0.5
-    drawn = hashlib.shake_256(b"footnote").digest(-(-dimension // 4))
-    signs = np.unpackbits(np.frombuffer(drawn, np.uint8))[: 2 * dimension].reshape(2, dimension) * 2.0 - 1
+    drawn = hashlib.shake_256(b"footnote").digest(-(-count // 4))
+    signs = np.unpackbits(np.frombuffer(drawn, np.uint8))[: 2 * count].reshape(2, count) * 2.0 - 1
     turn: Floats = (signs[0][:, None] * transform @ (signs[1][:, None] * transform)).astype(np.float32)
-    return turn
+    return turn[:dimension]
