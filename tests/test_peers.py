@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eval.gold import Question
 from eval.metrics import Place
+from eval.peers import __main__ as program
 from eval.peers import report
 from eval.peers.__main__ import PEERS, _pool, main
 from eval.peers.figures import costs, quality, sizes
@@ -143,6 +146,32 @@ def test_the_table_is_made_of_the_figures(tmp_path: Path) -> None:
     assert "by stage (p50): read 3.0 ms. Its index: token vectors 4.00, BM25 and places 0.50." in text
     assert "3 texts of x (0.00 MB), 7 questions, 5 of them timed; medians of 3 rounds." in text
     assert "Measured on today, commit unknown, a machine. txtai 9;" in text
+
+
+def test_the_program_puts_it_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(pool: Pool, systems: list[System], folder: Path, *, rounds: int, say: object) -> dict[str, Any]:
+        assert (pool.name, len(pool.documents), rounds, folder.is_dir()) == ("tiny", 1, 2, True)
+        assert [system.name for system in systems] == [report.OURS, "Haystack"]
+        assert Path(systems[1].model, "model.safetensors").exists()
+        return {system.name: {"start_s": 1.0, "index_parts": {}} for system in systems}
+
+    monkeypatch.setattr(program, "measure", fake)
+    monkeypatch.setattr(program, "_prepared", lambda system, scratch: {"export_s": 9.0, "export_bytes": 9})
+    monkeypatch.setattr("eval.results.README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("Before\n<!-- peers -->\nold\n<!-- end of peers -->\nAfter\n", "utf-8")
+    write_rows(tmp_path / "one" / "docs.jsonl", [{"doc_id": str(n), "text": text} for n, text in enumerate(TEXTS)])
+    rows = [{"id": "q", "question": "Who?", "answers": ["Rollo"], "answerable": True, "doc_id": "0"}]
+    write_rows(tmp_path / "one" / "qa.jsonl", rows)
+    out = tmp_path / "peers.json"
+    call = ["--data", str(tmp_path), "--pool", "tiny", "one", "--limit", "1", "--rounds", "2", "--only", "Haystack"]
+    assert main([*call, "--peers", sys.executable, "--json", str(out)]) == 0
+    found = json.loads(out.read_text("utf-8"))
+    assert found["packages"]["peers"]["numpy"] == np.__version__
+    assert found["model_bytes"] > 80e6
+    readme = (tmp_path / "README.md").read_text("utf-8")
+    assert re.fullmatch(
+        r"Before\n<!-- peers -->\n.*\| Haystack \| 1.00 \|.*<!-- end of peers -->\nAfter\n", readme, re.S
+    )
 
 
 def test_growth_and_load_are_told_too() -> None:
