@@ -8,8 +8,7 @@ and reader found. Its questions are those of the set's articles that the reader 
 half, which has GOLD_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. Its
 figures are of predictions out of folds (over the articles, and over the gold questions). The risk-coverage curve, on
 which the dial rests, is that of the gold questions, weighted so that a third is unanswerable: their predictions out of
-folds are calibrated anew (Platt), and a row says how many of the answers shown are expected to be wrong, at the most:
-they are few questions, so it is the SURE quantile over DRAWS resamples of them, one standard error above the mean.
+folds are calibrated anew (Platt), and a row says how many of the answers shown are expected to be wrong.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ from reader.examples import HELD_OUT
 
 HERE = Path(__file__).resolve().parent
 GOLD_SHARE = 0.05
-SURE, DRAWS, SEED = 0.84, 500, 20241124
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
 
@@ -182,21 +180,13 @@ def mixed(examples: Sequence[Example]) -> NDArray[np.float64]:
 def risk_coverage(
     confidences: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
 ) -> list[list[float]]:
-    """Confidences, who was right, and weights to rows (threshold, share of the shown that is wrong at most, shown)."""
+    """Confidences, who was right, and weights to rows (threshold, share of the shown expected wrong, share shown)."""
     order = np.argsort(confidences)
     sure, good, own = confidences[order], right[order], weights[order]
     odds = np.log(sure / (1 - sure))[:, None]
-    chance = np.random.default_rng(SEED)
-    draws = []
-    for _ in range(DRAWS):
-        drawn = own * np.bincount(chance.integers(0, len(own), len(own)), minlength=len(own))
-        if 0 < (drawn * good).sum() < drawn.sum():
-            model = LogisticRegression(C=1e6, max_iter=1000).fit(odds, good, sample_weight=drawn * len(own))
-            wrong = drawn * (1 - model.predict_proba(odds)[:, 1])
-            draws.append(_above(wrong) / np.maximum(_above(drawn), 1e-12))
-    bound = np.quantile(draws, SURE, axis=0)
-    thresholds = [0.0, *sure[1:].tolist()]
-    rows = zip(thresholds, bound.tolist(), _above(own).tolist(), strict=True)
+    model = LogisticRegression(C=1e6, max_iter=1000).fit(odds, good, sample_weight=own * len(own))
+    wrong = _above(own * (1 - model.predict_proba(odds)[:, 1])) / _above(own)
+    rows = zip([0.0, *sure[1:].tolist()], wrong.tolist(), _above(own).tolist(), strict=True)
     return [[round(value, 4) for value in row] for row in rows]
 
 

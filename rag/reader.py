@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ MOST = 5  # windows
 RANK = 0.4  # the most that a finding adds to its sentence's score, or takes from it
 SCALE = 4.0  # log odds that give three quarters of it
 FLOOR = -10.0
+AT_ONCE = 2  # questions that are read at a time: each takes some 50 MB, and uses every core
 CLS, SEP = 101, 102
 MEND = "install footnote again (in a checkout: git checkout reader rag/confidence.json; or fit anew: make reader)"
 
@@ -59,6 +61,7 @@ class Reader:
 
     def __init__(self, session: InferenceSession, tokenizer: Tokenizer, tables: Sequence[Floats]) -> None:
         self._session, self._tokenizer, self._tables = session, tokenizer, tables
+        self._running = BoundedSemaphore(AT_ONCE)
 
     @cached_property
     def _common(self) -> Ints:
@@ -156,7 +159,8 @@ class Reader:
             same = np.isin(window, question)
             matched[i, len(question) + 2 : end] = np.where(same, np.where(np.isin(window, self._common), 1, 2), 0)
         fed = {"embedded": self._embedded(ids, kinds), "matched": matched, "mask": mask}
-        spans, none, answerable = self._session.run(None, fed)
+        with self._running:
+            spans, none, answerable = self._session.run(None, fed)
         steps = np.arange(width)
         near = (steps[None, :] >= steps[:, None]) & (steps[None, :] < steps[:, None] + LONGEST)
         return np.where(near, spans, -np.inf), none, answerable
