@@ -31,9 +31,9 @@ EXAMPLES = (
 )
 QUESTION_LIMIT = 2000  # characters
 DIAL = (
-    ("sure enough for the setting it was started with", None),
-    *((f"so sure that at most {most} % are wrong", float(most)) for most in (2, 5, 10, 20, 30)),
-    ("always, however unsure", 100.0),
+    ("Answers when sure enough, as it was started", ""),
+    *((f"Answers when at most {most} % of such answers are wrong", str(most)) for most in (2, 5, 10, 20, 30)),
+    ("Answers always, however unsure", "100"),
 )
 AT_ONCE = 4  # questions of all sessions together that are answered at a time
 
@@ -99,7 +99,7 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
                 )
                 ask = gr.Button("Ask", elem_id="fn-ask", variant="primary")
             dial = gr.Dropdown(
-                DIAL, value=None, label="Answer when", container=False, filterable=False, elem_id="fn-dial"
+                DIAL, value="", label="How sure an answer must be", container=False, filterable=False, elem_id="fn-dial"
             )
         source = gr.HTML(
             '<p class="fn-opening">Opening…</p>', elem_id="fn-article", apply_default_css=False, js_on_load=None
@@ -137,9 +137,7 @@ def _examples(documents: tuple[Document, ...]) -> tuple[str, ...]:
 def _asker(opening: Opening) -> Any:
     """A pipeline being opened to the event's function, which first shows the question and then its answer."""
 
-    def asker(
-        text: str, turns: tuple[Turn, ...], max_wrong: float | None, event: gr.EventData
-    ) -> Iterator[tuple[Any, ...]]:
+    def asker(text: str, turns: tuple[Turn, ...], dial: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
         example = (event._data or {}).get("question") if isinstance(event._data, dict) else None
         question = str(example or text)[:QUESTION_LIMIT].strip()
         if not question:
@@ -150,7 +148,7 @@ def _asker(opening: Opening) -> Any:
         try:
             pipeline = opening.wait()
             documents = pipeline.documents
-            turn = Turn(question, pipeline.ask(question, max_wrong=max_wrong))
+            turn = Turn(question, pipeline.ask(question, max_wrong=float(dial) if dial else None))
         except Exception as error:
             turn = Turn(question, None, _message(error))
         turns = (*turns, turn)
