@@ -68,8 +68,8 @@ results: install
 
 # The reader, trained anew (at most 150 minutes on 2 cores; goes on where it was stopped): make reader DATA=folder
 reader: install
-	$(BIN)/python -m reader.train --data "$(DATA)" --work reader/work
-	$(BIN)/python -m reader.export --work reader/work
+	$(BIN)/python -m reader.train --data "$(DATA)"
+	$(BIN)/python -m reader.export
 	$(BIN)/python -m eval.fit --data "$(DATA)"
 
 # The confidence's coefficients: make fit DATA=folder

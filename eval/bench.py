@@ -17,7 +17,6 @@ index_bytes.*   the pool's index: bytes of each of its parts, and of all, for ea
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,9 +28,9 @@ from eval import metrics
 from eval.gold import Question
 from eval.measure import Asked, Ratios, answer_ratios, ask_all, figures, place
 from eval.metrics import Figure
-from eval.report import flat, provenance, table, write_json
+from eval.report import data_folder, flat, provenance, reported, table, write_json
 from eval.sets import load_set
-from rag import Document, Encoder, Hit, Pipeline, RagError, Settings, build_index
+from rag import Document, Encoder, Hit, Pipeline, Settings, build_index
 
 ALL = 1_000_000  # hits: every candidate
 CHOSEN = "chosen"
@@ -41,12 +40,7 @@ DEPTHS = (1, 5)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Arguments to an exit status: 0, or 2 when something given is wrong (said in a line)."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except RagError as error:
-        sys.stderr.write(f"eval.bench: {error}\n")
-        return 2
-    return 0
+    return reported("eval.bench", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,11 +60,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _run(options: argparse.Namespace) -> None:
-    data = options.data or os.environ.get("FOOTNOTE_DATA")
-    if not data:
-        raise RagError("name the folder of the question sets: --data DIR, or FOOTNOTE_DATA")
-    documents, questions = load_set(Path(data) / options.set, options.limit)
+def _run(options: argparse.Namespace) -> int:
+    documents, questions = load_set(data_folder(options.data) / options.set, options.limit)
     settings = Settings.from_environment()
     settings = replace(settings, threshold=0.0) if options.forced else settings
     with TemporaryDirectory() as scratch:
@@ -87,6 +78,7 @@ def _run(options: argparse.Namespace) -> None:
         answerable = sum(question.answerable for question in questions)
         facts = {"set": options.set, "n": len(questions), "n_answerable": answerable, "forced": options.forced}
         write_json(options.json, flat(found, {**facts, **sizes, **provenance()}))
+    return 0
 
 
 def given_figures(

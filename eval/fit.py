@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +31,9 @@ from sklearn.linear_model import LogisticRegression
 from eval import metrics
 from eval.gold import Question, load_gold
 from eval.measure import place
+from eval.report import data_folder, reported
 from eval.sets import load_set
-from rag import Document, Encoder, Pipeline, RagError, Settings, build_index
+from rag import Document, Encoder, Pipeline, Settings, build_index
 from reader.examples import HELD_OUT
 
 HERE = Path(__file__).resolve().parent
@@ -56,21 +56,18 @@ class Example:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Arguments to an exit status: 0, or 2 when something given is wrong (said in a line)."""
     parser = argparse.ArgumentParser(prog="python -m eval.fit", description="Fit the confidence's coefficients.")
-    parser.add_argument("--data", type=Path, default=os.environ.get("FOOTNOTE_DATA"), metavar="DIR")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of the sets (else FOOTNOTE_DATA)")
     parser.add_argument("--set", default="squad2_train", metavar="NAME", help="a set whose role is training")
     parser.add_argument("--gold", type=Path, default=HERE / "gold.jsonl", metavar="FILE")
     parser.add_argument("--out", type=Path, default=HERE.parent / "rag" / "confidence.json", metavar="FILE")
     options = parser.parse_args(arguments)
-    try:
-        if not options.data:
-            raise RagError("name the folder of the question sets: --data DIR, or FOOTNOTE_DATA")
-        name_reader(options.out)
-        examples = collect(Path(options.data) / options.set, options.gold)
-    except RagError as error:
-        sys.stderr.write(f"eval.fit: {error}\n")
-        return 2
-    data = fit(examples) | name_reader(options.out)
-    write(options.out, data)
+    return reported("eval.fit", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    folder = data_folder(options.data) / options.set
+    reader = name_reader(options.out)
+    write(options.out, fit(collect(folder, options.gold)) | reader)
     print(f"wrote {options.out}")
     return 0
 

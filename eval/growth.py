@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import random
 import re
 import sys
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from eval.metrics import percentile
-from eval.report import ROOT, provenance, read_json, write_json
+from eval.report import ROOT, data_folder, provenance, read_json, reported, write_json
 from eval.standin import StandIn
 from rag import Document, Encoder, Pipeline, RagError, Settings, build_index, make_document
 
@@ -57,22 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=JSON, metavar="OUT", help="else eval/results/growth.json")
     parser.add_argument("--report", action="store_true", help="only draw the plot anew")
     options = parser.parse_args(arguments)
-    try:
-        if not options.report:
-            write_json(options.json, {**_measured(options), **provenance()})
-        if options.json == JSON:
-            draw(read_json(JSON))
-    except RagError as error:
-        sys.stderr.write(f"eval.growth: {error}\n")
-        return 2
+    return reported("eval.growth", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not options.report:
+        write_json(options.json, {**_measured(options), **provenance()})
+    if options.json == JSON:
+        draw(read_json(JSON))
     return 0
 
 
 def _measured(options: argparse.Namespace) -> dict[str, Any]:
-    data = options.data or os.environ.get("FOOTNOTE_DATA")
-    if not data:
-        raise RagError("name the folder of the question sets: --data DIR, or FOOTNOTE_DATA")
-    folders = [Path(data) / name for name in SETS if (Path(data) / name).is_dir()]
+    data = data_folder(options.data)
+    folders = [data / name for name in SETS if (data / name).is_dir()]
     if not folders:
         raise RagError(f"none of the sets {', '.join(SETS)} is in {data}")
     questions = [str(entry["question"]) for entry in _entries(folders[:1], "qa.jsonl")][:QUESTIONS]

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eval.metrics import percentile
-from eval.report import ROOT, provenance, write_json
+from eval.report import ROOT, provenance, reported, write_json
 from rag import RagError, ask
 
 CALLERS = (1, 8, 32, 100)
@@ -58,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--questions", type=int, default=2000, metavar="N", help="in all, each way (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures as one flat object")
     options = parser.parse_args(arguments)
-    try:
-        questions = gold_questions(options.questions)
-        found = in_process(questions)
-        with chat() as served:
-            found |= at_the_chat(served, questions) | crowd(served, questions)
-    except RagError as error:
-        sys.stderr.write(f"eval.load: {error}\n")
-        return 2
+    return reported("eval.load", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    questions = gold_questions(options.questions)
+    found = in_process(questions)
+    with chat() as served:
+        found |= at_the_chat(served, questions) | crowd(served, questions)
     print("\n".join(f"{name:<28} {value:10.1f}" for name, value in found.items()))
     if options.json:
         write_json(options.json, {"questions": len(questions), **found, **provenance()})

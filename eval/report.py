@@ -7,7 +7,8 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,23 @@ ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = (":!eval/results", ":!eval/baseline.json", ":!README.md", ":!eval/LOG.md")  # what results are written to
 PACKAGES = ("footnote", "numpy", "faiss-cpu", "bm25s", "onnxruntime", "sentence-transformers", "ir-measures")
 SLACK = 1e-9  # so that rounding decides nothing
+
+
+def reported(name: str, work: Callable[[], int]) -> int:
+    """A program's name and its work to its exit status: what the work gives, or 2 for a RagError, said in a line."""
+    try:
+        return work()
+    except RagError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 2
+
+
+def data_folder(given: Path | None) -> Path:
+    """The option --data to the folder of the question sets: it, else FOOTNOTE_DATA. Raises RagError."""
+    data = given or os.environ.get("FOOTNOTE_DATA")
+    if not data:
+        raise RagError("name the folder of the question sets: --data DIR, or FOOTNOTE_DATA")
+    return Path(data)
 
 
 def flat(figures: Mapping[str, Figure], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from eval.gold import SPLITS, load_gold
 from eval.measure import Asked, Ratios, answer_ratios, ask_all, evidence_ratios, figures, predicted
-from eval.report import ROOT, fallen, flat, provenance, read_json, table, write_json
-from rag import Pipeline, RagError, Settings
+from eval.report import ROOT, fallen, flat, provenance, read_json, reported, table, write_json
+from rag import Pipeline, Settings
 
 GOLD = ROOT / "eval" / "gold.jsonl"
 BASELINE = ROOT / "eval" / "baseline.json"
@@ -31,11 +31,7 @@ BY_GROUP = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Arguments to an exit status: 0, 1 when --check finds a fall, 2 when something given is wrong (said in a line)."""
     options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except RagError as error:
-        sys.stderr.write(f"eval.run: {error}\n")
-        return 2
+    return reported("eval.run", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

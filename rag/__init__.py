@@ -21,16 +21,14 @@ if TYPE_CHECKING:
     )
     from rag.load import make_document, packaged_corpus, read_folder
     from rag.pipeline import Built, Pipeline, ask, build_index
+    from rag.protocols import Answerer, Encoder, Encoding, Store
     from rag.settings import Settings
     from rag.types import (
         Answer,
-        Answerer,
         Citation,
         Claim,
         Document,
         Draft,
-        Encoder,
-        Encoding,
         Excerpt,
         Hit,
         Passage,
@@ -38,12 +36,11 @@ if TYPE_CHECKING:
         SentenceId,
         Signal,
         Span,
-        Store,
         Verdict,
     )
 
 # Where the public names live, the light modules first.
-_HOMES = ("rag.errors", "rag.settings", "rag.types", "rag.load", "rag.pipeline")
+_HOMES = ("rag.errors", "rag.settings", "rag.types", "rag.protocols", "rag.load", "rag.pipeline")
 __all__ = [
     "Answer",
     "Answerer",

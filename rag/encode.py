@@ -19,8 +19,9 @@ from rag.errors import IndexDamagedError, IndexMissingError, ModelError, Storage
 from rag.folders import current, locked, publish
 from rag.graph import Run, torch_run, write_graph
 from rag.models import GIVE_ANOTHER, export_folder, find_model, fingerprint_of
+from rag.protocols import Encoder, Encoding
 from rag.runtime import open_graph, open_tokenizer
-from rag.types import Encoder, Encoding, Floats, Ints
+from rag.types import Floats, Ints
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -28,11 +28,13 @@ import numpy as np
 from rag import codes
 from rag.errors import IndexDamagedError, StorageError
 from rag.folders import Version, current, publish, sha256_text
+from rag.protocols import Encoder, Encoding
 from rag.text import words
-from rag.types import Document, Encoder, Encoding, Floats, Ints, Passage, Span
+from rag.types import Document, Floats, Ints, Passage, Span
 
-FORMAT = 2
+FORMAT = 3
 REBUILD = "footnote index [FOLDER] --out {}"
+EXACT = 100  # passages up to which token rows keep all that a code can: a small index need not be smaller
 FLAT = 20_000  # passages up to which every row is compared
 PROBES = 64
 BM25 = {"k1": 1.2, "b": 0.75, "method": "lucene"}
@@ -86,7 +88,8 @@ def write(
         reached("texts")
         _write_bm25(path / "bm25", [words(p.text) for p in passages])
         reached("bm25")
-        tokens = _write_vectors(path, passages, encodings, encoder.dimension)
+        number = codes.bits(encoder.dimension, exact=len(passages) <= EXACT)
+        tokens = _write_vectors(path, passages, encodings, encoder.dimension, number)
         reached("vectors")
         return {
             "format": FORMAT,
@@ -96,7 +99,7 @@ def write(
                 "fingerprint": encoder.fingerprint,
                 "dimension": encoder.dimension,
             },
-            "code": {"bits": codes.bits(encoder.dimension), "width": codes.width(encoder.dimension)},
+            "code": {"bits": number, "width": codes.width(encoder.dimension, number)},
             "counts": {
                 "documents": len(documents),
                 "passages": len(rows),
@@ -119,8 +122,10 @@ def _write_bm25(folder: Path, corpus: list[list[str]]) -> None:
     ranking.save(folder)
 
 
-def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[Encoding], dimension: int) -> int:
-    """The encodings' rows to their files; returns the number of token rows."""
+def _write_vectors(
+    path: Path, passages: Sequence[Passage], encodings: Iterable[Encoding], dimension: int, number: int
+) -> int:
+    """The encodings' rows to their files, token rows in `number` bits a figure; returns how many token rows."""
     import faiss
 
     dense = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
@@ -131,7 +136,7 @@ def _write_vectors(path: Path, passages: Sequence[Passage], encodings: Iterable[
             dense.add(encoding.vector[None])
             if encoding.tokens is None:
                 continue
-            file.write(codes.encode(encoding.tokens).tobytes())
+            file.write(codes.encode(encoding.tokens, number).tobytes())
             starts = np.array([span.start for span in passage.sentences]) - passage.span.start
             owners = np.searchsorted(starts, encoding.offsets[:, 0], side="right") - 1
             lengths.append(np.bincount(owners, minlength=len(starts)))
@@ -189,7 +194,7 @@ class Index:
             self._bm25 = bm25s.BM25.load(path / "bm25")
         self._tokens: codes.Codes | None = None
         if (path / "tokens.codes").exists():
-            shape = (self.manifest["counts"]["tokens"], codes.width(self.manifest["encoder"]["dimension"]))
+            shape = (self.manifest["counts"]["tokens"], self.manifest["code"]["width"])
             self._tokens = np.memmap(path / "tokens.codes", np.uint8, "r", shape=shape)
             self._places = np.load(path / "token_places.npy", allow_pickle=False)
             self._firsts = np.cumsum([0, *(len(passage.sentences) for passage in self._passages)])
@@ -252,7 +257,7 @@ class Index:
         parts = [(self._firsts[number], self._firsts[number + 1]) for number in numbers]
         lengths = np.concatenate([np.diff(self._places[first : last + 1]) for first, last in parts])
         held = [self._tokens[self._places[first] : self._places[last]] for first, last in parts]
-        return codes.cosines(np.concatenate(held), rows), lengths
+        return codes.cosines(np.concatenate(held), rows, self.manifest["code"]["bits"]), lengths
 
     def sizes(self) -> dict[str, float]:
         """The index's bytes for each byte of its documents' text (UTF-8), by part (see PARTS), and in all."""

@@ -19,13 +19,14 @@ from rag.errors import DocumentError, IndexDamagedError, IndexMissingError, Ques
 from rag.extract import ExtractiveAnswerer
 from rag.folders import current, locked, sha256_text
 from rag.load import packaged_corpus, read_folder
-from rag.reader import Reader, open_reader
+from rag.protocols import Answerer, Encoder, Encoding, Reader
+from rag.reader import open_reader
 from rag.reason import reason
 from rag.retrieve import KEPT, retrieve
 from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
 from rag.text import normalise
-from rag.types import Answer, Answerer, Document, Encoder, Encoding, Retrieval
+from rag.types import Answer, Document, Retrieval
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]  # passages done, passages in all

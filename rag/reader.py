@@ -7,13 +7,13 @@ model card. Its graph starts behind the embedding layer, whose tables are read f
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from rag.text import STOP_WORDS
 from rag.types import Finding, Floats, Hit, Ints, Retrieval, SentenceId, Span
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
@@ -39,21 +40,58 @@ CLS, SEP = 101, 102
 MEND = "install footnote again (in a checkout: git checkout reader rag/confidence.json; or fit anew: make reader)"
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is read at once: consecutive sentences of a hit, `first` to `last` (not included)."""
-
-    hit: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tokens:
+class Tokens(NamedTuple):
     """A sentence's tokens: ids (n,), and code-point ranges in the document (n, 2)."""
 
     ids: Ints
     offsets: Ints
+
+
+def windows_of(hits: Sequence[Hit], tokens: Callable[[SentenceId], Tokens]) -> list[list[SentenceId]]:
+    """Hits to what is read at once: windows of consecutive sentences around the best ones, MOST at the most."""
+    ranked = sorted((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores))
+    found: list[list[SentenceId]] = []
+    covered: set[SentenceId] = set()
+    for _, hit, sentence in ranked:
+        if len(found) == MOST:
+            break
+        if (place := SentenceId(hit, sentence)) not in covered:
+            found.append(_around(place, len(hits[hit].passage.sentences), tokens))
+            covered.update(found[-1])
+    return found
+
+
+def _around(place: SentenceId, count: int, tokens: Callable[[SentenceId], Tokens]) -> list[SentenceId]:
+    """A sentence of a passage of so many to it and its neighbours, the one before first, in WINDOW tokens or so."""
+    found, room, sides = [place], WINDOW - len(tokens(place).ids), [-1, 1]
+    while sides:
+        side = sides.pop(0)
+        other = SentenceId(place.hit, (found[0] if side < 0 else found[-1]).sentence + side)
+        if 0 <= other.sentence < count and len(tokens(other).ids) <= room:
+            room -= len(tokens(other).ids)
+            found = [other, *found] if side < 0 else [*found, other]
+            sides.append(side)
+    return found
+
+
+def found_in(
+    windows: Sequence[Sequence[tuple[SentenceId, Tokens]]], start: int, spans: Floats, none: Floats, answerable: Floats
+) -> tuple[Finding, ...]:
+    """Windows, the position at which they start, and their scores, to each sentence's best span, the best first."""
+    best: dict[SentenceId, Finding] = {}
+    for window, scores, silence, verdict in zip(windows, spans, none, answerable, strict=True):
+        at = start
+        for place, part in window:
+            block = scores[at : at + len(part.ids), at : at + len(part.ids)]
+            at += len(part.ids)
+            if not block.size:
+                continue
+            first, last = np.unravel_index(int(block.argmax()), block.shape)
+            span = Span(int(part.offsets[first, 0]), int(part.offsets[last, 1]))
+            found = Finding(place, span, float(block[first, last] - silence), float(verdict))
+            if place not in best or best[place].score < found.score:
+                best[place] = found
+    return tuple(sorted(best.values(), key=lambda finding: -finding.score))
 
 
 class Reader:
@@ -65,84 +103,29 @@ class Reader:
 
     @cached_property
     def _common(self) -> Ints:
-        """The ids of stop words and of tokens without a letter or digit."""
-        words = self._tokenizer.get_vocab().items()
-        return np.array([i for word, i in words if word in STOP_WORDS or not any(c.isalnum() for c in word)])
+        return common_ids(self._tokenizer)
 
     def read(self, retrieval: Retrieval) -> Retrieval:
         """A retrieval to the same with its findings; sentences in which an answer was found rank higher."""
-        tokens: dict[SentenceId, _Tokens] = {}
-        windows = self._windows(retrieval.hits, tokens)
-        if not windows:
-            return retrieval
-        question = np.array(self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids[:QUESTION])
-        read = [self._within(retrieval.hits[w.hit], w, tokens) for w in windows]
-        texts = [np.concatenate([sentence.ids for sentence in sentences]) for sentences in read]
-        spans, none, answerable = self._run(question.astype(np.int64), texts)
-        best: dict[SentenceId, Finding] = {}
-        for i, (window, parts) in enumerate(zip(windows, read, strict=True)):
-            at = len(question) + 2
-            for sentence, part in enumerate(parts, start=window.first):
-                block = spans[i, at : at + len(part.ids), at : at + len(part.ids)]
-                at += len(part.ids)
-                if not block.size:
-                    continue
-                first, last = np.unravel_index(int(block.argmax()), block.shape)
-                found = Finding(
-                    SentenceId(window.hit, sentence),
-                    Span(int(part.offsets[first, 0]), int(part.offsets[last, 1])),
-                    float(block[first, last] - none[i]),
-                    float(answerable[i]),
-                )
-                if found.place not in best or best[found.place].score < found.score:
-                    best[found.place] = found
-        findings = tuple(sorted(best.values(), key=lambda finding: -finding.score))
-        hits = _reranked(retrieval.hits, findings)
-        features = {**retrieval.features, **_features(retrieval.hits, hits, findings)}
-        return replace(retrieval, hits=hits, findings=findings, features=features)
+        hits = retrieval.hits
 
-    def _windows(self, hits: Sequence[Hit], tokens: dict[SentenceId, _Tokens]) -> list[Window]:
-        """Hits to windows around their best sentences; fills `tokens` for the sentences in them."""
-        ranked = sorted(((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)))
-        found: list[Window] = []
-        covered: set[SentenceId] = set()
-        for _, hit, sentence in ranked:
-            if len(found) == MOST:
-                break
-            if SentenceId(hit, sentence) in covered:
-                continue
-            window = self._around(hits, SentenceId(hit, sentence), tokens)
-            found.append(window)
-            covered.update(SentenceId(hit, j) for j in range(window.first, window.last))
-        return found
-
-    def _around(self, hits: Sequence[Hit], place: SentenceId, tokens: dict[SentenceId, _Tokens]) -> Window:
-        """A sentence to the window of it and its neighbours, the one before first, in at most WINDOW tokens."""
-        hit, first = place
-        last, room = first + 1, WINDOW - len(self._read_tokens(hits, place, tokens).ids)
-        sides = [-1, 1]
-        while sides:
-            side = sides.pop(0)
-            other = first - 1 if side < 0 else last
-            if not 0 <= other < len(hits[hit].passage.sentences):
-                continue
-            length = len(self._read_tokens(hits, SentenceId(hit, other), tokens).ids)
-            if length <= room:
-                first, last, room = min(first, other), max(last, other + 1), room - length
-                sides.append(side)
-        return Window(hit, first, last)
-
-    def _read_tokens(self, hits: Sequence[Hit], place: SentenceId, tokens: dict[SentenceId, _Tokens]) -> _Tokens:
-        if place not in tokens:
+        @cache
+        def tokens(place: SentenceId) -> Tokens:
             passage = hits[place.hit].passage
             start, end = passage.sentences[place.sentence]
             entry = self._tokenizer.encode(passage.document.text[start:end], add_special_tokens=False)
-            offsets = np.array(entry.offsets, np.int64).reshape(-1, 2) + start
-            tokens[place] = _Tokens(np.array(entry.ids, np.int64), offsets)
-        return tokens[place]
+            return Tokens(np.array(entry.ids, np.int64), np.array(entry.offsets, np.int64).reshape(-1, 2) + start)
 
-    def _within(self, hit: Hit, window: Window, tokens: dict[SentenceId, _Tokens]) -> list[_Tokens]:
-        return [tokens[SentenceId(window.hit, sentence)] for sentence in range(window.first, window.last)]
+        windows = [[(place, tokens(place)) for place in window] for window in windows_of(hits, tokens)]
+        if not windows:
+            return retrieval
+        ids = self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids[:QUESTION]
+        question = np.array(ids, np.int64)
+        scores = self._run(question, [np.concatenate([part.ids for _, part in window]) for window in windows])
+        findings = found_in(windows, len(question) + 2, *scores)
+        ranked = _reranked(hits, findings)
+        features = {**retrieval.features, **_features(hits, ranked, findings)}
+        return replace(retrieval, hits=ranked, findings=findings, features=features)
 
     def _run(self, question: Ints, windows: Sequence[Ints]) -> tuple[Floats, Floats, Floats]:
         """Question ids and n windows' ids to spans (n, length, length), none and answerable (n,): see `reader.model`.
@@ -156,8 +139,7 @@ class Reader:
             ids[i, : end + 1] = np.concatenate([[CLS], question, [SEP], window, [SEP]])
             kinds[i, len(question) + 2 : end + 1] = 1
             mask[i, : end + 1] = 1
-            same = np.isin(window, question)
-            matched[i, len(question) + 2 : end] = np.where(same, np.where(np.isin(window, self._common), 1, 2), 0)
+            matched[i, len(question) + 2 : end] = matches(question, window, self._common)
         fed = {"embedded": self._embedded(ids, kinds), "matched": matched, "mask": mask}
         with self._running:
             spans, none, answerable = self._session.run(None, fed)
@@ -172,6 +154,17 @@ class Reader:
         rows -= rows.mean(axis=-1, keepdims=True)
         rows /= np.sqrt((rows * rows).mean(axis=-1, keepdims=True) + 1e-12)
         return np.asarray(rows * scale + shift, np.float32)
+
+
+def common_ids(tokenizer: Tokenizer) -> Ints:
+    """A tokenizer to the ids of stop words and of tokens without a letter or digit."""
+    words = tokenizer.get_vocab().items()
+    return np.array([i for word, i in words if word in STOP_WORDS or not any(c.isalnum() for c in word)], np.int64)
+
+
+def matches(question: NDArray[np.integer], window: NDArray[np.integer], common: Ints) -> Ints:
+    """Question and window ids to the window's marks: 0 not in the question, 1 a common id, 2 one that tells."""
+    return np.where(np.isin(window, question), np.where(np.isin(window, common), 1, 2), 0)
 
 
 def _reranked(hits: Sequence[Hit], findings: Sequence[Finding]) -> tuple[Hit, ...]:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rag.protocols import Encoder, Encoding, Store
 from rag.text import names, words
-from rag.types import Encoder, Encoding, Floats, Hit, Retrieval, Signal, Store
+from rag.types import Floats, Hit, Retrieval, Signal
 
 DEPTH = 100  # candidates from the dense ranking, and from BM25
 KEPT = 10  # hits returned

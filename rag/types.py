@@ -1,4 +1,4 @@
-"""The records and protocols that every stage and face shares; every offset rule is stated here, once.
+"""The records that every stage and face shares; every offset rule is stated here, once.
 
 Offsets. A `Span` is half-open and counts Unicode code points, as Python's `str` does: `text[start:end]`.
 Spans of a document index `Document.text`, which was normalised once (NFC, newlines as `\\n`, no lone
@@ -10,10 +10,10 @@ Scores. Higher is always better. All records are frozen; sequences are tuples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -232,69 +232,3 @@ class Answer:
         from rag.show import to_html
 
         return to_html(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """One text, encoded. vector: unit float32 (d,). tokens: unit float32 (n, d), or None when the model gives none.
-
-    ids: int64 (n,), each token's number in the encoder's vocabulary. offsets: int64 (n, 2), its code-point range
-    in the text. length: the text's tokens before any truncation, without special ones.
-    """
-
-    vector: Floats
-    tokens: Floats | None
-    ids: Ints
-    offsets: Ints
-    length: int
-
-
-class Encoder(Protocol):
-    """Texts to unit rows and token rows. `fingerprint` names the weights by content; `limit` is in its own tokens."""
-
-    model: str
-    fingerprint: str
-    dimension: int
-    limit: int
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Texts to their numbers of tokens, special ones not counted."""
-
-    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
-        """Texts to their encodings, in order."""
-
-    def encode_query(self, text: str) -> Encoding:
-        """A question to its encoding; cut at `limit`, which `Encoding.length` shows."""
-
-
-class Store(Protocol):
-    """What retrieval asks of an index. Passages are numbered from 0 to len(store) - 1."""
-
-    def __len__(self) -> int:
-        """The number of passages."""
-
-    def passage(self, number: int) -> Passage:
-        """A passage by its number."""
-
-    def dense(self, vector: Floats, count: int) -> dict[int, float]:
-        """A unit row (d,) to the nearest passages, at most `count`: their cosines by number."""
-
-    def bm25(self, words: Sequence[str], count: int) -> tuple[dict[int, float], Floats]:
-        """Words to the best passages, at most `count` with a score above 0, by number, and all passages' scores."""
-
-    def frequencies(self, ids: Ints) -> Ints:
-        """Vocabulary numbers (n,) to the numbers of passages in which they occur (n,)."""
-
-    def cosines(self, rows: Floats, numbers: Sequence[int]) -> tuple[Floats, Ints] | None:
-        """Unit rows (t, d) to their cosines with passages' token rows; None when the index has none.
-
-        Gives float32 (n, t), the tokens of one passage after another, and how many of them each of the passages'
-        sentences has, int64 (sentences,). The cosines may be estimates, right on average.
-        """
-
-
-class Answerer(Protocol):
-    """A retrieval to the sentences of an answer, each with the source sentences that it rests on."""
-
-    def answer(self, retrieval: Retrieval) -> Iterator[Draft]:
-        """A retrieval to drafts, in the order in which they are to be read."""

@@ -14,6 +14,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from reader.model import WIDTH, Reader
+from reader.train import CHECKPOINT, HERE
 
 
 class Graph(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -57,11 +58,11 @@ def export(model: Reader, out: Path, *, quantised: bool = True) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Arguments to an exit status."""
     parser = argparse.ArgumentParser(prog="python -m reader.export", description="Export the trained reader.")
-    parser.add_argument("--work", type=Path, default=Path("reader/work"), metavar="DIR")
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "reader.onnx", metavar="FILE")
+    parser.add_argument("--work", type=Path, default=HERE / "training", metavar="DIR")
+    parser.add_argument("--out", type=Path, default=HERE / "reader.onnx", metavar="FILE")
     options = parser.parse_args(arguments)
     model = Reader()
-    model.load_state_dict(torch.load(options.work / "checkpoint.pt", weights_only=True)["average"])
+    model.load_state_dict(torch.load(options.work / CHECKPOINT, weights_only=True)["average"])
     export(model, options.out)
     sys.stdout.write(f"wrote {options.out}: {options.out.stat().st_size:,} bytes\n")
     return 0

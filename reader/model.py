@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from transformers import BertModel
 
-from rag.models import find_model
-from rag.settings import DEFAULT_MODEL
-from reader.examples import LONGEST, Example
+from rag.models import packaged_model
+from rag.reader import CLS, LONGEST, SEP, matches
+from rag.types import Ints
+from reader.examples import Example
 
-CLS, SEP = 101, 102
 WIDTH = 384
 PAIR = 64  # dimensions in which a span's ends meet
 NEVER = -1e4
@@ -28,7 +28,7 @@ class Reader(nn.Module):  # type: ignore[misc]  # torch is untyped here
     def __init__(self) -> None:
         super().__init__()
         trunk = BertModel.from_pretrained(
-            str(find_model(DEFAULT_MODEL)),
+            str(packaged_model()),
             add_pooling_layer=False,
             attn_implementation="eager",
             attention_probs_dropout_prob=0.0,
@@ -69,7 +69,7 @@ class Reader(nn.Module):  # type: ignore[misc]  # torch is untyped here
         return spans, none, answerable
 
 
-def collate(examples: Sequence[Example], stop: frozenset[int]) -> dict[str, Tensor]:
+def collate(examples: Sequence[Example], common: Ints) -> dict[str, Tensor]:
     """Examples to padded tensors; `gold` (n, length, length) marks answers, `allowed` what may be one."""
     width = max(len(e.question) + len(e.window) for e in examples) + 3
     shape = (len(examples), width)
@@ -82,7 +82,7 @@ def collate(examples: Sequence[Example], stop: frozenset[int]) -> dict[str, Tens
         kinds[i, q + 2 : q + w + 3] = 1
         mask[i, : q + w + 3] = 1
         context[i, q + 2 : q + w + 2] = True
-        matched[i, q + 2 : q + w + 2] = matches(e.question, e.window, stop)
+        matched[i, q + 2 : q + w + 2] = matches(e.question, e.window, common)
         for first, last in e.answers:
             gold[i, q + 2 + first, q + 2 + last] = True
     steps = np.arange(width)
@@ -93,12 +93,6 @@ def collate(examples: Sequence[Example], stop: frozenset[int]) -> dict[str, Tens
         "weight": np.array([e.weight for e in examples], np.float32),
     }  # fmt: skip
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def matches(question: np.ndarray, window: np.ndarray, stop: frozenset[int]) -> np.ndarray:
-    """Window tokens to 0 (not in the question), 1 (a common one) or 2 (one that says something)."""
-    common = np.isin(window, list(stop))
-    return np.isin(window, question) * np.where(common, 1, 2)
 
 
 def loss(model: Reader, batch: dict[str, Tensor], answerable_weight: float) -> Tensor:

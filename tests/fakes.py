@@ -9,7 +9,8 @@ from functools import cache
 
 import numpy as np
 
-from rag.types import Encoding, Floats, Retrieval
+from rag.protocols import Encoding
+from rag.types import Floats, Retrieval
 
 DIMENSION = 32
 _TOKEN = re.compile(r"\w+|[^\w\s]")

@@ -170,7 +170,8 @@ def test_a_citation_is_a_named_button_and_its_words_are_marked() -> None:
     assert [a["data-cite"] for a in talk.named("fn-cite")] == ["a1c1", "a2c1", "a2c2"]
     assert [a["data-cite"] for a in talk.named("fn-place")] == ["a1c1", "a2c1", "a2c2"]
     assert talk.named("fn-cite")[1]["aria-label"] == "Source 1: First 😀 sentence."
-    quotes = {p.key: p.text for number in (1, 2) for p in pointers(turns[number - 1].answer, number)}  # type: ignore[arg-type]
+    answers = [turn.answer for turn in turns if turn.answer]
+    quotes = {p.key: p.text for number in (1, 2) for p in pointers(answers[number - 1], number)}
     assert panel.inside == quotes
     assert [a["class"] for t, a in panel.elements if t == "mark"] == ["now", "then", "now"]
     assert [a["data-back"] for a in panel.named("fn-back")] == ["a2c1", "a2c2"]

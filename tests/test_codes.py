@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rag import codes
-from rag.codes import BITS, NOISE, QUANTISERS, bits, cosines, encode, figures, width
+from rag.codes import BITS, NOISE, QUANTISERS, bits
 from rag.types import Floats
 
 DIMENSIONS = [1, 2, 3, 7, 8, 31, 32, 48, 50, 96, 100, 191, 192, 256, 383, 384, 385, 512, 768, 1024]
@@ -20,6 +20,24 @@ def unit(count: int, dimension: int, seed: int = 0) -> Floats:
     rows = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
     made: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return made
+
+
+def encode(rows: Floats, number: int = 0) -> codes.Codes:
+    """Rows to codes, of as many bits as their dimension gets."""
+    return codes.encode(rows, number or bits(rows.shape[1]))
+
+
+def cosines(made: codes.Codes, rows: Floats, number: int = 0) -> Floats:
+    """Codes to cosines, the same."""
+    return codes.cosines(made, rows, number or bits(rows.shape[1]))
+
+
+def width(dimension: int) -> int:
+    return codes.width(dimension, bits(dimension))
+
+
+def figures(dimension: int) -> int:
+    return codes.figures(dimension, bits(dimension))
 
 
 def decoded(made: codes.Codes, dimension: int) -> Floats:
@@ -38,7 +56,7 @@ def decoded(made: codes.Codes, dimension: int) -> Floats:
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_the_map_only_turns(dimension: int) -> None:
-    turn = codes._turn(dimension)
+    turn = codes._turn(dimension, figures(dimension))
     assert turn.dtype == np.float32
     assert np.abs(turn @ turn.T - np.eye(dimension)).max() < 1e-5
 
@@ -60,7 +78,7 @@ def test_the_packaged_models_rows_have_the_signs_of_512_figures() -> None:
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_cosines_equal_those_of_the_decoded_rows(dimension: int) -> None:
     made, asked = encode(unit(20, dimension)), unit(6, dimension, seed=1)
-    expected = decoded(made, dimension) @ (asked @ codes._turn(dimension)).T
+    expected = decoded(made, dimension) @ (asked @ codes._turn(dimension, figures(dimension))).T
     found = cosines(made, asked)
     assert (found.shape, str(found.dtype)) == ((20, 6), "float32")
     assert np.abs(found - expected.clip(-1, 1)).max() < 1e-5
@@ -79,6 +97,16 @@ def test_errors_are_within_the_noise_and_even_out(dimension: int) -> None:
 def test_short_rows_are_nearly_exact(dimension: int) -> None:
     rows, asked = unit(500, dimension), unit(20, dimension, seed=1)
     assert np.abs(cosines(encode(rows), asked) - rows @ asked.T).max() < 0.03
+
+
+@pytest.mark.parametrize("dimension", [8, 384, 768])
+def test_exact_codes_are_exact_to_a_thousandth(dimension: int) -> None:
+    assert bits(dimension, exact=True) == 8
+    rows, asked = unit(500, dimension), unit(20, dimension, seed=1)
+    made = encode(rows, 8)
+    assert made.shape == (500, dimension)
+    assert (cosines(made, asked, 8) - rows @ asked.T).std() < 0.005
+    assert codes.width(dimension, 8) == dimension
 
 
 @pytest.mark.parametrize("true", [0.0, 0.3, 0.6, 0.9])
@@ -135,4 +163,4 @@ def test_the_turn_is_the_same_everywhere(dimension: int) -> None:
 
     for row, column in [(0, 0), (1, 5), (dimension - 1, 3)]:
         expected = sum(signs[row] * transform(row, k) * signs[count + k] * transform(k, column) for k in range(count))
-        assert codes._turn(dimension)[row, column] == pytest.approx(expected, abs=1e-6)
+        assert codes._turn(dimension, figures(dimension))[row, column] == pytest.approx(expected, abs=1e-6)

@@ -45,7 +45,7 @@ def build(folder: Path, generation: int, reached: Callable[[str], None] = lambda
 def serve() -> None:
     """In a builder process: one order (JSON) on the standard input, the steps reached on the standard output."""
     import bm25s  # noqa: F401  # loaded before the order comes, so that the moments are the build's own
-    import faiss  # noqa: F401
+    import faiss  # noqa: F401  # as above
 
     folder, generation, step, delay = json.loads(sys.stdin.readline())
     os.write(1, b"started ")

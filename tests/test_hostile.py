@@ -602,7 +602,7 @@ def test_output_that_cannot_be_written_is_an_error_in_a_line(
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     for arguments in (["ask", "Salt?"], ["ask", "--json", "Salt?"], ["doctor"]):
-        full = io.TextIOWrapper(open("/dev/full", "wb", buffering=0), encoding="utf-8")  # noqa: SIM115
+        full = io.TextIOWrapper(open("/dev/full", "wb", buffering=0), encoding="utf-8")  # noqa: SIM115  # closed below
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", full)
             assert main([arguments[0], "--index", str(folder), *arguments[1:]]) == 1

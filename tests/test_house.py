@@ -20,7 +20,20 @@ import rag
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph", "codes", "runtime"}
+BASE = {
+    "types",
+    "errors",
+    "settings",
+    "text",
+    "tokens",
+    "folders",
+    "show",
+    "models",
+    "graph",
+    "codes",
+    "runtime",
+    "protocols",
+}
 STAGES = {"load", "split", "encode", "index", "retrieve", "reader", "confidence", "reason", "extract", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"cli", "doctor", "chat"}
@@ -276,7 +289,7 @@ def tracked() -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
-        pytest.skip("not a git checkout")
+        pytest.skip("not a git checkout, so what it holds cannot be told from what lies about")
     return sorted({ROOT / name for name in done.stdout.decode().split("\0") if name and (ROOT / name).is_file()})
 
 

@@ -12,7 +12,19 @@ import faiss
 import numpy as np
 import pytest
 
-from rag import Document, Encoding, IndexDamagedError, IndexMissingError, Passage, Span, codes, index, make_document
+from rag import (
+    Document,
+    Encoding,
+    IndexDamagedError,
+    IndexMissingError,
+    Passage,
+    Settings,
+    Span,
+    build_index,
+    codes,
+    index,
+    make_document,
+)
 from rag.folders import locked, publish
 from rag.index import BM25, FORMAT, Index, inputs_hash, write
 from rag.split import split
@@ -175,7 +187,7 @@ def test_cosines_are_those_of_the_passages_codes(opened: Index, passages: list[P
         assert found is not None
         assert made is not None
         assert str(found[0].dtype) == "float32"
-        assert found[0].tolist() == codes.cosines(codes.encode(made), asked).tolist()
+        assert found[0].tolist() == codes.cosines(codes.encode(made, 8), asked, 8).tolist()
         assert np.abs(found[0] - made @ asked.T).max() < 0.02  # of eight bits a dimension
 
 
@@ -368,3 +380,26 @@ def test_an_index_in_lists_is_searched_as_any(
     for question in QUESTIONS:
         vector = encoder.encode_query(question).vector
         assert lists.dense(vector, 4) == pytest.approx(flat.dense(vector, 4), abs=1e-6)
+
+
+def test_a_small_index_keeps_exact_token_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: HashEncoder
+) -> None:
+    asked: list[bool] = []
+
+    def bits(dimension: int, *, exact: bool = False) -> int:
+        asked.append(exact)
+        return 8 if exact else 4
+
+    monkeypatch.setattr(codes, "bits", bits)
+    text = make_document("Rice is cooked in water.\n\nSalt is added.", id="d")
+    for most, number in ((index.EXACT, 8), (0, 4)):
+        monkeypatch.setattr(index, "EXACT", most)
+        folder = tmp_path / str(most)
+        build_index([text], folder, settings=Settings(cache=tmp_path), encoder=encoder)
+        opened = Index.open(folder)
+        assert opened.manifest["code"] == {"bits": number, "width": codes.width(DIMENSION, number)}
+        found = opened.cosines(token_row("rice")[None], [0])
+        assert found is not None
+        assert found[0].max() == pytest.approx(1, abs=0.01 if number == 8 else 0.2)
+    assert asked == [True, False]

@@ -35,7 +35,8 @@ class Scripted:
     """A session that scores spans by a function, and keeps what it was fed."""
 
     def __init__(self, score: Score, none: float = 0.0) -> None:
-        self.score, self.none, self.fed = score, none, {}  # type: ignore[var-annotated]
+        self.score, self.none = score, none
+        self.fed: dict[str, Any] = {}
 
     def run(self, names: None, fed: Mapping[str, Any]) -> list[Floats]:
         self.fed = dict(fed)

@@ -147,7 +147,7 @@ def test_the_export_is_the_model_and_its_loss_falls(tmp_path: Path) -> None:
     model = Reader()
     window = ids(range(3000, 3030))
     examples = [Example(ids([2040, 3004]), window, ((4, 6),)), Example(ids([2041, 3009]), window, ())]
-    batch = collate(examples, frozenset({3004}))
+    batch = collate(examples, np.array([3004]))
     assert batch["matched"][0].nonzero().flatten().tolist() == [4 + 4]
     assert batch["matched"][0, 8] == 1
     assert batch["matched"][1, 4 + 9] == 2

@@ -24,7 +24,7 @@ from typing import Any
 
 from eval.peers.measure import Pool, System, environment, measure, start, write_lines
 from eval.peers.report import JSON, write_report
-from eval.report import ROOT, provenance, read_json, write_json
+from eval.report import ROOT, data_folder, provenance, read_json, reported, write_json
 from eval.sets import load_set
 from rag import RagError, make_document
 
@@ -47,14 +47,7 @@ ASK_VERSIONS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Arguments to an exit status: 0, or 2 when something given is wrong (said in a line)."""
     options = _parser().parse_args(arguments)
-    try:
-        if not options.report:
-            write_json(options.json, _measured(options))
-        write_report(read_json(options.json), plot=options.json == JSON)
-    except RagError as error:
-        sys.stderr.write(f"eval.peers: {error}\n")
-        return 2
-    return 0
+    return reported("eval.peers", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,10 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _run(options: argparse.Namespace) -> int:
+    if not options.report:
+        write_json(options.json, _measured(options))
+    write_report(read_json(options.json), plot=options.json == JSON)
+    return 0
+
+
 def _measured(options: argparse.Namespace) -> dict[str, Any]:
-    data = options.data or os.environ.get("FOOTNOTE_DATA")
-    if not data:
-        raise RagError("name the folder of the question sets: --data DIR, or FOOTNOTE_DATA")
+    data = data_folder(options.data)
     wanted = options.only or PEERS
     if unknown := [name for name in wanted if name not in PEERS]:
         raise RagError(f"there is no peer {unknown[0]!r}; there are {', '.join(PEERS)}")
@@ -87,7 +85,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
         found |= _prepared(systems[0], Path(scratch))
         found["pools"] = {}
         for name, *sets in options.pool or POOLS:
-            pool = _pool(name, [Path(data) / set for set in sets], options.limit, options.timed)
+            pool = _pool(name, [data / set for set in sets], options.limit, options.timed)
             folder = Path(scratch) / name
             folder.mkdir()
             facts = {"sets": sets, "documents": len(pool.documents), "bytes": pool.bytes}
