@@ -16,10 +16,10 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 MARK = "<!-- {} -->"
 END = "<!-- end of {} -->"
-GOLD_FORCED = ("short_right", "sentence_first", "sentence_recall@3", "quote_validity", "recall@1")
+GOLD_FORCED = ("em", "f1", "short_right", "sentence_first", "sentence_recall@3", "quote_validity", "recall@1")
 GOLD = (
     "citation_precision_answered", "citation_recall_answered", "refused_answerable", "answered_unanswerable", "auroc",
-    "latency_p50_ms", "latency_p95_ms",
+    "ece", "latency_p50_ms", "latency_p95_ms",
 )  # fmt: skip
 OPEN = ("recall@1", "recall@5", "mrr", "sentence_first", "sentence_recall@3", "em", "f1", "auroc", "ece", "aurc")
 GIVEN = ("em", "f1", "sentence_first", "auroc", "f1_best", "f1_shipped", "ece", "aurc")
@@ -88,7 +88,7 @@ def _ablation(figures: dict[str, Any], name: str) -> str:
     p = figures[f"{key}.mcnemar_p"]
     chance = "p < 0.001" if p < 0.001 else f"p {p:.2g}"
     return (
-        f"| {name} alone: `recall@1`; the chosen one leads by {figures[f'{key}.lead']:.3f} (McNemar {chance}) "
+        f"| {name} alone: `recall@1`; the chosen one {figures[f'{key}.lead']:+.3f} (McNemar {chance}) "
         f"| {figures[key]:.3f} | {figures[f'{key}.low']:.3f} to {figures[f'{key}.high']:.3f} |"
     )
 

@@ -138,8 +138,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     if index is None and os.path.isfile(BUILT / "CURRENT"):
         _say(f"using the index in {BUILT} (name another by --index or FOOTNOTE_INDEX)")
         index = BUILT
+    settings = replace(settings, index=index)
     most = getattr(options, "max_wrong", None)
-    return replace(settings, index=index, max_wrong=settings.max_wrong if most is None else most)
+    return settings if most is None else replace(settings, max_wrong=most, threshold=None)
 
 
 def _ask(options: argparse.Namespace) -> int:

@@ -34,12 +34,13 @@ def read_folder(folder: Path | str, left_out: Callable[[str], None] | None = Non
 
     Reads the `.txt` and `.md` files below it as UTF-8, hidden ones apart. An optional `titles.json` there maps
     a path to {"title": ..., "source": ...}. A document's id is its path below the folder.
-    left_out: told in a line of each file, or folder below, that cannot be read or is not UTF-8, and the others are
-    read; without it, or when there are no others, the first such one raises.
+    left_out: told in a line of each file, or folder below, that cannot be read, is not UTF-8 or is empty, and the
+    others are read; without it, or when there are no others, the first that cannot be read raises.
     Raises DocumentError: nothing there, not readable, not UTF-8, nothing but white space.
     """
     folder = Path(folder)
     problems: list[DocumentError] = []
+    empty: list[str] = []
     try:
         alone = folder.is_file()
     except OSError as error:
@@ -58,10 +59,15 @@ def read_folder(folder: Path | str, left_out: Callable[[str], None] | None = Non
         made = make_document(text, id=name, title=entry.get("title", path.stem), source=entry.get("source", name))
         if made.text.strip():
             documents.append(made)
+        else:
+            empty.append(f"{path} holds no text")
     for problem in problems:
         if left_out is None or not documents:
             raise problem
         left_out(str(problem))
+    if left_out and documents:
+        for line in empty:
+            left_out(line)
     if not documents:
         raise DocumentError(
             f"{folder} holds no text: give a folder with {' or '.join(SUFFIXES)} files that are not empty"

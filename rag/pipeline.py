@@ -25,7 +25,7 @@ from rag.reason import reason
 from rag.retrieve import KEPT, retrieve
 from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
-from rag.text import normalise
+from rag.text import normalise, parts
 from rag.types import Answer, Document, Retrieval
 
 Say = Callable[[str], None]
@@ -186,7 +186,8 @@ class Pipeline:
         with _timed(timings, "read"):
             retrieval = self.read(retrieval)
         with _timed(timings, "answer"):
-            confidence = self._confidence(retrieval.features) if retrieval.hits else 0.0
+            asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
+            confidence = self._confidence(retrieval.features) if asks else 0.0
             withheld = not retrieval.hits or confidence < threshold
             drafts = [] if withheld else list(self._answerer.answer(retrieval))
             text, claims = cite(drafts, retrieval.hits)

@@ -21,7 +21,7 @@ from rag.errors import ModelError
 from rag.folders import sha256_file
 from rag.models import packaged_model
 from rag.runtime import open_graph, open_tokenizer
-from rag.text import STOP_WORDS
+from rag.text import STOP_WORDS, past_marks
 from rag.types import Finding, Floats, Hit, Ints, Retrieval, SentenceId, Span
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
-QUESTION, WINDOW = 40, 104  # tokens that are read at most, of the question and around a sentence
+QUESTION, WINDOW = 128, 104  # tokens that are read at most, of the question and around a sentence
 LONGEST = 20  # tokens of an answer
 MOST = 5  # windows
 RANK = 0.4  # the most that a finding adds to its sentence's score, or takes from it
@@ -113,19 +113,24 @@ class Reader:
         def tokens(place: SentenceId) -> Tokens:
             passage = hits[place.hit].passage
             start, end = passage.sentences[place.sentence]
-            entry = self._tokenizer.encode(passage.document.text[start:end], add_special_tokens=False)
-            return Tokens(np.array(entry.ids, np.int64), np.array(entry.offsets, np.int64).reshape(-1, 2) + start)
+            text = passage.document.text[start:end]
+            entry = self._tokenizer.encode(text, add_special_tokens=False)
+            offsets = [(first, past_marks(text, last)) for first, last in entry.offsets]
+            return Tokens(np.array(entry.ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2) + start)
 
         windows = [[(place, tokens(place)) for place in window] for window in windows_of(hits, tokens)]
         if not windows:
             return retrieval
-        ids = self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids[:QUESTION]
-        question = np.array(ids, np.int64)
+        ids = self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids
+        question = np.array(ids[:QUESTION], np.int64)
         scores = self._run(question, [np.concatenate([part.ids for _, part in window]) for window in windows])
         findings = found_in(windows, len(question) + 2, *scores)
         ranked = _reranked(hits, findings)
         features = {**retrieval.features, **_features(hits, ranked, findings)}
-        return replace(retrieval, hits=ranked, findings=findings, features=features)
+        warnings = retrieval.warnings
+        if len(ids) > QUESTION:
+            warnings += (f"The question has {len(ids)} tokens; the reader read only its first {QUESTION}.",)
+        return replace(retrieval, hits=ranked, findings=findings, features=features, warnings=warnings)
 
     def _run(self, question: Ints, windows: Sequence[Ints]) -> tuple[Floats, Floats, Floats]:
         """Question ids and n windows' ids to spans (n, length, length), none and answerable (n,): see `reader.model`.

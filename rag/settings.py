@@ -39,7 +39,7 @@ class Settings:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_wrong <= 100:
+        if isinstance(self.max_wrong, bool | str) or not 0 <= self.max_wrong <= 100:
             raise SettingsError(
                 f"the share of wrong answers is {self.max_wrong} %; give a number from 0 to 100 (always answer) "
                 "(FOOTNOTE_MAX_WRONG), or leave it out"

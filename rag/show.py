@@ -88,6 +88,8 @@ def nearest(answer: Answer, count: int = 3) -> tuple[Excerpt, ...]:
 def to_text(answer: Answer) -> str:
     """An answer to plain text for a terminal: the claims with their numbers, then the numbered quotes."""
     lines = [one_line(answer.text) if not answer.claims else " ".join(_numbered(answer))]
+    if answer.short:
+        lines.append("Exactly: " + " · ".join(f"“{one_line(excerpt.text)}”" for excerpt in answer.short))
     if answer.reason:
         lines.append(answer.reason)
     if answer.citations:

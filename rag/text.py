@@ -29,6 +29,7 @@ STOP_WORDS = frozenset(
 )
 
 
+_UNSEEN = {"Mn", "Me", "Cf"}
 _DATES = frozenset(
     "january february march april june july august september october november december "
     "monday tuesday wednesday thursday friday saturday sunday".split()
@@ -130,35 +131,39 @@ def names(text: str) -> set[str]:
     return {stem for word in found if word[0].isupper() for stem in words(word)}
 
 
-class Part(NamedTuple):
-    """A word or two of a question, as written: `kind` is name, number, date or word; `stems` as in `words`."""
+def past_marks(text: str, place: int) -> int:
+    """A place to the one after the marks that belong to what stands before it: accents, vowel signs, joiners."""
+    while place < len(text) and (unicodedata.category(text[place])[0] == "M" or text[place] == "\u200d"):
+        place += 1
+    return place
 
+
+class Part(NamedTuple):
+    """A word of a question: where it stands, what it is (name, number, date or word), and its stems as in `words`."""
+
+    span: Span
     kind: str
-    text: str
     stems: frozenset[str]
 
 
 def parts(text: str) -> list[Part]:
-    """A question to its telling parts in order, stop words left out; capitalised words in a row are one name."""
-    found: list[Part] = []
-    end = 0
+    """A question to its telling words in order: no stop words, no single letters."""
+    found = []
     for match in _WORD.finditer(_APOSTROPHE.sub(lambda cut: " " * len(cut.group()), text)):
-        stems = frozenset(words(match.group()))
-        if not stems or match.group() in {"many", "much"}:
-            continue
-        kind = _kind(match.group(), first=not text[: match.start()].strip())
-        between = text[end : match.start()]
-        if found and kind == found[-1].kind and kind in {"name", "date"} and between.strip(".-") in {" ", ""}:
-            last = found.pop()
-            found.append(Part(kind, last.text + between + match.group(), last.stems | stems))
-        else:
-            found.append(Part(kind, match.group(), stems))
-        end = match.end()
+        word, stems = match.group(), frozenset(words(match.group()))
+        if stems and word not in {"many", "much"} and not (len(word) == 1 and word.isascii() and word.isalpha()):
+            found.append(Part(Span(*match.span()), _kind(word, first=not text[: match.start()].strip()), stems))
     return found
 
 
+def plain(text: str) -> str:
+    """Text to what is left without case, marks, soft hyphens, and signs between letters or digits: "U.S." is "us"."""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if unicodedata.category(c) not in _UNSEEN)
+    return re.sub(r"(?<=\w)[.,](?=\w)|(?<=\b\w)\.", "", bare)
+
+
 def _kind(word: str, *, first: bool) -> str:
-    if word.casefold() in _DATES or (word == "May" and not first) or re.fullmatch(r"1[0-9]{3}|20[0-9]{2}", word):
+    if word.casefold() in _DATES or (word == "May" and not first) or re.fullmatch(r"1[5-9][0-9]{2}|20[0-9]{2}", word):
         return "date"
     if any(c.isdigit() for c in word):
         return "number"

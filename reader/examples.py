@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from rag import Pipeline, build_index, make_document
-from rag.reader import LONGEST, QUESTION
+from rag.reader import LONGEST
 from rag.text import normalise, sentences, words
 from reader.swap import swapped
 
 Ids = NDArray[np.int32]
 HELD_OUT = frozenset({"Normans", "Scottish Parliament", "1973 oil crisis"})  # of squad2_train: for fitting and stopping
-WINDOW = 128  # tokens at most
+QUESTION, WINDOW = 40, 128  # tokens at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -413,3 +413,14 @@ def test_a_terminal_that_lacks_a_character_is_no_traceback(encoding: str) -> Non
     assert done.returncode == 0
     assert done.stdout.startswith(b"ok    x: ")
     assert done.stdout.rstrip().endswith(b" end")
+
+
+def test_the_dial_wins_over_a_threshold_in_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, built: Path
+) -> None:
+    for threshold, most, silent in (("1", "100", False), ("0", "0", True)):
+        monkeypatch.setenv("FOOTNOTE_THRESHOLD", threshold)
+        status, out, _ = run(capsys, "ask", *QUESTION, "--index", built)
+        assert (status, "does not say" in out) == (0, not silent)
+        status, out, _ = run(capsys, "ask", *QUESTION, "--index", built, "--max-wrong", most)
+        assert (status, "does not say" in out) == (0, silent)

@@ -116,5 +116,5 @@ def test_the_table_says_what_the_figures_say() -> None:
     assert "| XQuAD `given.em` | 0.610 | 0.590 to 0.630 |" in text
     assert "| `sentence_first`, abstention off | 0.500 | 0.250 to 0.750 |" in text
     assert "| `recall@1` | 0.900 | 0.800 to 0.950 |" in text
-    assert "leads by 0.200 (McNemar p < 0.001) | 0.700 | 0.600 to 0.800 |" in text
+    assert "the chosen one +0.200 (McNemar p < 0.001) | 0.700 | 0.600 to 0.800 |" in text
     assert "Measured on 2026-01-02, commit abc, a machine." in text

@@ -127,3 +127,12 @@ def test_the_packaged_corpus() -> None:
     assert "“absolute hell,”" in document.text
     assert document.sha256 == hashlib.sha256(document.text.encode()).hexdigest()
     assert (packaged_corpus() / "article.txt").read_bytes() == document.text.encode()  # it is stored as it lies there
+
+
+def test_an_empty_file_is_told_of_when_others_are_read(tmp_path: Path) -> None:
+    path = put(tmp_path, "empty.txt", " \n")
+    put(tmp_path, "full.txt", "fine 😀")
+    told: list[str] = []
+    assert [document.id for document in read_folder(tmp_path, told.append)] == ["full.txt"]
+    assert told == [f"{path} holds no text"]
+    assert len(read_folder(tmp_path)) == 1  # nobody to tell: it is no error

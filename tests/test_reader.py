@@ -132,7 +132,7 @@ def test_what_is_read_is_around_the_best_sentences() -> None:
 
 def test_a_very_long_sentence_and_question_are_read_as_far_as_they_fit() -> None:
     text = " ".join(f"w{i}" for i in range(150)) + "."
-    question = " ".join(f"q{i}" for i in range(80)) + "?"
+    question = " ".join(f"q{i}" for i in range(QUESTION + 40)) + "?"
     tokenizer = tokenizer_of(text, question)
     session = Scripted(lambda row, a, b: float(row[a]) if a == b else -1.0)
     found = Plain(session, tokenizer, ()).read(retrieved(question, hit(text))).findings
@@ -236,3 +236,17 @@ def test_threads_share_it(article: Pipeline) -> None:
     for thread in threads:
         thread.join()
     assert [found[number] for number in range(len(questions))] == pytest.approx(alone)
+
+
+def test_an_answer_keeps_its_marks_and_a_long_question_says_what_was_read() -> None:
+    text = "The piece is ♟️ here. Jonas̃ wrote it."
+    tokenizer = tokenizer_of(text, "w")
+    one = hit(text)
+    for word, whole in (("♟️", "♟️"), ("Jonas̃", "Jonas̃")):
+        reader = Plain(Scripted(word_score(tokenizer, word, word)), tokenizer, ())
+        finding = reader.read(retrieved("w", one)).findings[0]
+        assert one.passage.document.text[slice(*finding.span)] == whole
+    long = " ".join(["w"] * (QUESTION + 5))
+    read = Plain(Scripted(lambda row, a, b: 0.0), tokenizer, ()).read(retrieved(long, one))
+    assert read.warnings == (f"The question has {QUESTION + 5} tokens; the reader read only its first {QUESTION}.",)
+    assert retrieved("w", one).warnings == ()

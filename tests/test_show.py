@@ -315,6 +315,13 @@ def test_text_by_value() -> None:
     assert to_text(made((), abstained=True)) == "The sources do not say.\nThese come nearest."
 
 
+def test_text_says_the_exact_answers_in_a_line() -> None:
+    words = make_document("é\n 中 and more", id="0")
+    short = (Excerpt(words, Span(0, 4)), Excerpt(words, Span(5, 8)))
+    assert "Exactly: “é 中” · “and”" in to_text(replace(ANSWERS["answered"], short=short)).split("\n")
+    assert "Exactly" not in to_text(ANSWERS["answered"])
+
+
 @pytest.mark.parametrize(
     ("verdict", "mark"),
     [

@@ -137,9 +137,9 @@ def guarded(app: Any, hosts: frozenset[str]) -> Any:
     return wrapped
 
 
-def _hostname(header: str) -> str | None:
+def _hostname(header: str) -> str:
     """A Host header to the name in it, without the port."""
     try:
-        return urlsplit(f"//{header}").hostname
+        return (urlsplit(f"//{header}").hostname or "").rstrip(".")
     except ValueError:
-        return None
+        return ""
