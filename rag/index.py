@@ -177,6 +177,8 @@ class Index:
         import faiss
 
         path, self.manifest = version.path, version.manifest
+        self.model: str = self.manifest["encoder"]["model"]
+        self.fingerprint: str = self.manifest["encoder"]["fingerprint"]
         self.folder = path.parent
         with (path / "documents.jsonl").open(encoding="utf-8", newline="\n") as file:
             self.documents = tuple(Document(**json.loads(line)) for line in file)

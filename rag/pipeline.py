@@ -138,16 +138,15 @@ class Pipeline:
         if folder is None:
             folder = _packaged(settings, encoder, say)
         opened = indexes.Index.open(folder)
-        facts = opened.manifest["encoder"]
-        if encoder is None and settings.model not in {DEFAULT_MODEL, facts["model"]}:
+        if encoder is None and settings.model not in {DEFAULT_MODEL, opened.model}:
             say(
-                f"the index in {folder} is asked with the model it was built with, {facts['model']}; "
+                f"the index in {folder} is asked with the model it was built with, {opened.model}; "
                 f"FOOTNOTE_MODEL ({settings.model}) counts when an index is built"
             )
-        encoder = encoder or open_encoder(facts["model"], settings.cache, fingerprint=facts["fingerprint"], say=say)
-        if encoder.fingerprint != facts["fingerprint"]:
+        encoder = encoder or open_encoder(opened.model, settings.cache, fingerprint=opened.fingerprint, say=say)
+        if encoder.fingerprint != opened.fingerprint:
             raise IndexDamagedError(
-                f"the index in {folder} was built with another encoder ({facts['model']}) than {encoder.model}; "
+                f"the index in {folder} was built with another encoder ({opened.model}) than {encoder.model}; "
                 f"rebuild: {indexes.REBUILD.format(folder)}"
             )
         return cls(opened, encoder, settings)
