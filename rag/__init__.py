@@ -9,18 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rag.asking import ask
+    from rag.check import Checker
     from rag.errors import (
+        ContextError,
         DocumentError,
         IndexDamagedError,
         IndexMissingError,
         ModelError,
         QuestionError,
         RagError,
+        ServerError,
         SettingsError,
         StorageError,
     )
     from rag.load import make_document, packaged_corpus, read_folder
-    from rag.pipeline import Built, Pipeline, ask, build_index
+    from rag.pipeline import Built, Pipeline, build_index
     from rag.settings import Settings
     from rag.types import (
         Answer,
@@ -43,13 +47,15 @@ if TYPE_CHECKING:
     )
 
 # Where the public names live, the light modules first.
-_HOMES = ("rag.errors", "rag.settings", "rag.types", "rag.load", "rag.pipeline")
+_HOMES = ("rag.errors", "rag.settings", "rag.types", "rag.load", "rag.check", "rag.pipeline", "rag.asking")
 __all__ = [
     "Answer",
     "Answerer",
     "Built",
+    "Checker",
     "Citation",
     "Claim",
+    "ContextError",
     "Document",
     "DocumentError",
     "Draft",
@@ -66,6 +72,7 @@ __all__ = [
     "RagError",
     "Retrieval",
     "SentenceId",
+    "ServerError",
     "Settings",
     "SettingsError",
     "Signal",

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,6 +108,11 @@ class Scripted:
         if "silence" in question:
             return silent(warnings=(HOSTILE,))
         return cited(MIXED, FIRST, ATTACK)
+
+    def stream(
+        self, question: str, *, history: Sequence[Answer] = (), max_wrong: float | None = None
+    ) -> Iterator[Answer]:
+        yield self.ask(question, max_wrong=max_wrong)
 
 
 class Page(HTMLParser):

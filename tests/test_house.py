@@ -21,9 +21,11 @@ import rag
 ROOT = Path(__file__).resolve().parent.parent
 
 BASE = {"types", "errors", "settings", "text", "tokens", "folders", "show", "models", "graph", "codes", "runtime"}
-STAGES = {"load", "split", "encode", "index", "retrieve", "reader", "confidence", "reason", "extract", "cite"}
+BASE |= {"server", "facts"}
+STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
+STAGES |= {"extract", "generate", "check", "cite"}
 PIPELINE = {"pipeline"}
-FACES = {"cli", "doctor", "chat"}
+FACES = {"asking", "cli", "doctor", "chat", "local"}
 OWNERS = {
     "faiss": {"rag.index"},
     "bm25s": {"rag.index"},
@@ -37,6 +39,8 @@ OWNERS = {
     "huggingface_hub": {"rag.models"},
     "Stemmer": {"rag.text"},
     "sentencex": {"rag.text"},
+    "openai": {"rag.server"},
+    "xllamacpp": {"rag.local"},
     "gradio": {"rag.chat"},
     "fastapi": {"rag.chat"},
     "uvicorn": {"rag.chat"},
