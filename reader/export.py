@@ -25,7 +25,8 @@ class Graph(nn.Module):
 
     def forward(self, embedded: Tensor, matched: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `Reader.forward`."""
-        return self.model(embedded, matched, mask)
+        made: tuple[Tensor, Tensor, Tensor] = self.model(embedded, matched, mask)
+        return made
 
 
 def export(model: Reader, out: Path, *, quantised: bool = True) -> None:

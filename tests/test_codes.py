@@ -127,7 +127,7 @@ def test_the_turn_is_the_same_everywhere(dimension: int) -> None:
 
     def transform(row: int, column: int) -> float:
         scale = (1 if column == 0 else 2) / dimension
-        return float(np.cos(np.pi / dimension * (row + 0.5) * column)) * scale**0.5
+        return float(np.sqrt(scale) * np.cos(np.pi / dimension * (row + 0.5) * column))
 
     for row, column in [(0, 0), (1, 5), (dimension - 1, 3)]:
         expected = sum(

@@ -82,7 +82,7 @@ def test_a_finding_is_the_exact_words_of_the_document() -> None:
         ("中文", "ends", "中文 ends", 3),
     ):
         one = hit(TEXT)
-        reader = Plain(Scripted(word_score(tokenizer, first, last)), tokenizer, ())  # type: ignore[arg-type]
+        reader = Plain(Scripted(word_score(tokenizer, first, last)), tokenizer, ())
         found = reader.read(retrieved("When was it opened?", one)).findings
         assert found[0].place == SentenceId(0, place)
         assert one.passage.document.text[slice(*found[0].span)] == words
@@ -93,7 +93,7 @@ def test_a_finding_is_the_exact_words_of_the_document() -> None:
 
 def test_a_score_is_against_no_answer() -> None:
     tokenizer = tokenizer_of(TEXT, "Who?")
-    reader = Plain(Scripted(word_score(tokenizer, "Rollo", "Rollo"), none=2.5), tokenizer, ())  # type: ignore[arg-type]
+    reader = Plain(Scripted(word_score(tokenizer, "Rollo", "Rollo"), none=2.5), tokenizer, ())
     assert reader.read(retrieved("Who?", hit(TEXT))).findings[0].score == 6.5
 
 
@@ -101,12 +101,12 @@ def test_no_span_crosses_sentences_runs_backwards_or_is_too_long() -> None:
     text = " ".join(f"w{i}" for i in range(LONGEST + 5)) + ". Then comes more of it."
     tokenizer = tokenizer_of(text, "What?")
     one = hit(text)
-    longest = Plain(Scripted(lambda row, a, b: float(b - a)), tokenizer, ())  # type: ignore[arg-type]
+    longest = Plain(Scripted(lambda row, a, b: float(b - a)), tokenizer, ())
     for finding in longest.read(retrieved("What?", one)).findings:
         start, end = one.passage.sentences[finding.place.sentence]
         assert start <= finding.span.start < finding.span.end <= end
         assert finding.score <= LONGEST - 1
-    back = Plain(Scripted(lambda row, a, b: float(a - b)), tokenizer, ())  # type: ignore[arg-type]
+    back = Plain(Scripted(lambda row, a, b: float(a - b)), tokenizer, ())
     assert all(finding.score == 0.0 for finding in back.read(retrieved("What?", one)).findings)
 
 
@@ -117,7 +117,7 @@ def test_what_is_read_is_around_the_best_sentences() -> None:
     low = (0.0,) * 6
     hits = [hit(texts[0], (0.1, 0.2, 0.3, 0.9, 0.2, 0.1), "a"), hit(texts[1], low, "b")]
     session = Scripted(lambda row, a, b: 0.0)
-    reader = Plain(session, tokenizer, ())  # type: ignore[arg-type]
+    reader = Plain(session, tokenizer, ())
     places = {finding.place for finding in reader.read(retrieved("Which one?", *hits)).findings}
     assert {SentenceId(0, 2), SentenceId(0, 3), SentenceId(0, 4)} <= places
     ids = session.fed["embedded"][:, :, 0].astype(int)
@@ -134,7 +134,7 @@ def test_a_very_long_sentence_and_question_are_read_as_far_as_they_fit() -> None
     question = " ".join(f"q{i}" for i in range(80)) + "?"
     tokenizer = tokenizer_of(text, question)
     session = Scripted(lambda row, a, b: float(row[a]) if a == b else -1.0)
-    found = Plain(session, tokenizer, ()).read(retrieved(question, hit(text))).findings  # type: ignore[arg-type]
+    found = Plain(session, tokenizer, ()).read(retrieved(question, hit(text))).findings
     assert len(found) == 1
     assert session.fed["embedded"].shape[1] == 3 + QUESTION + 151
 
@@ -142,7 +142,7 @@ def test_a_very_long_sentence_and_question_are_read_as_far_as_they_fit() -> None
 def test_the_tokens_of_the_question_are_marked_in_the_window() -> None:
     tokenizer = tokenizer_of(TEXT, "is Café it?")
     session = Scripted(lambda row, a, b: 0.0)
-    Plain(session, tokenizer, ()).read(retrieved("is Café it?", hit(TEXT)))  # type: ignore[arg-type]
+    Plain(session, tokenizer, ()).read(retrieved("is Café it?", hit(TEXT)))
     ids, matched = session.fed["embedded"][0, :, 0].astype(int), session.fed["matched"][0]
     marks = {tokenizer.id_to_token(int(i)): int(m) for i, m in zip(ids, matched, strict=True) if m}
     assert marks == {"is": 1, "Café": 2, "it": 1}
@@ -152,7 +152,7 @@ def test_the_tokens_of_the_question_are_marked_in_the_window() -> None:
 def test_a_sentence_with_an_answer_rises() -> None:
     tokenizer = tokenizer_of(TEXT, "When?")
     close = hit(TEXT, (0.50, 0.49, 0.48, 0.47))
-    reader = Plain(Scripted(word_score(tokenizer, "1911", "1911")), tokenizer, ())  # type: ignore[arg-type]
+    reader = Plain(Scripted(word_score(tokenizer, "1911", "1911")), tokenizer, ())
     read = reader.read(retrieved("When?", close))
     assert read.sentences[0].text == "It opened in 1911, they say!"
     far = hit(TEXT, (9.0, 0.49, 0.48, 0.47))
@@ -160,7 +160,7 @@ def test_a_sentence_with_an_answer_rises() -> None:
 
 
 def test_nothing_to_read() -> None:
-    reader = Plain(Scripted(lambda row, a, b: 0.0), tokenizer_of("Who?"), ())  # type: ignore[arg-type]
+    reader = Plain(Scripted(lambda row, a, b: 0.0), tokenizer_of("Who?"), ())
     nothing = retrieved("Who?")
     assert reader.read(nothing) is nothing
 

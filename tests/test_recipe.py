@@ -118,7 +118,10 @@ def test_a_swapped_year_is_another_year() -> None:
 
 def test_every_example_is_in_one_batch_of_few_tokens() -> None:
     chance = random.Random(3)
-    examples = [Example(np.arange(5), np.arange(chance.randrange(10, 120)), ()) for _ in range(300)]
+    examples = [
+        Example(np.arange(5, dtype=np.int32), np.arange(chance.randrange(10, 120), dtype=np.int32), ())
+        for _ in range(300)
+    ]
     made = batches(examples, 800, random.Random(1))
     assert sorted(id(e) for batch in made for e in batch) == sorted(id(e) for e in examples)
     for batch in made:
@@ -140,7 +143,7 @@ def test_the_export_is_the_model_and_its_loss_falls(tmp_path: Path) -> None:
 
     torch.manual_seed(1)
     model = Reader()
-    window = np.arange(3000, 3030)
+    window = np.arange(3000, 3030, dtype=np.int32)
     examples = [Example(np.array([2040, 3004]), window, ((4, 6),)), Example(np.array([2041, 3009]), window, ())]
     batch = collate(examples, frozenset({3004}))
     assert batch["matched"][0].nonzero().flatten().tolist() == [4 + 4]
@@ -154,7 +157,7 @@ def test_the_export_is_the_model_and_its_loss_falls(tmp_path: Path) -> None:
     for _ in range(12):
         value = loss(model, batch, 0.5)
         optimiser.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         optimiser.step()
         losses.append(value.item())
     assert losses[-1] < losses[0] / 2
