@@ -2,8 +2,8 @@
 
 The rule carries words over when a question points back (it, they, that one), lacks what it is about (how soon?), or
 goes on (and ...?, what about ...?). It then names, in brackets, what the last question was about: its content words,
-and the names of its answer when the question asks about a person or thing that only the answer named. A question
-that stands alone is left as it is.
+and the first names in its answer, which often is what "he" or "it" stands for. A question that stands alone is left
+as it is. The figures behind the constants are in `eval/LOG.md`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ Turn = tuple[str, str]  # a question, and the text of its answer
 History = Sequence[Answer | Turn]
 FEW = 2  # content words: a question of no more lacks what it is about
 CARRIED = 12  # words that are carried over at the most
+NAMED = 3  # names of its answer
 SEEN = 3  # turns that a model is shown
 WRITTEN = 60  # tokens of a question that a model writes
 _BACK = re.compile(
@@ -74,12 +75,17 @@ def _content(text: str) -> list[str]:
 
 
 def _about(turns: Sequence[Turn], question: str) -> list[str]:
-    """The words of the last turn that a question leaves out, at most CARRIED; of the one before, if that is empty."""
+    """The words of the last question that a question leaves out, at most CARRIED, and NAMED names of its answer.
+
+    When the last question says nothing more, those of the one before it.
+    """
     held = set(words(question))
-    for asked, _ in reversed(turns):
+    for asked, answer in reversed(turns):
         lacking = [word for word in _content(asked) if not set(words(word)) <= held]
+        named = [word for word in _content(answer) if word[0].isupper() and word not in lacking]
+        lacking = lacking[:CARRIED] + [word for word in named if not set(words(word)) <= held][:NAMED]
         if lacking:
-            return lacking[:CARRIED]
+            return lacking
     return []
 
 

@@ -37,7 +37,7 @@ def test_without_turns_nothing_is_carried() -> None:
 
 
 def test_words_are_carried_once_and_not_those_of_the_question() -> None:
-    assert stand_alone("When did he lead them?", [TURN]) == "When did he lead them? (region Rollo Normans)"
+    assert stand_alone("When did he lead them?", [TURN]) == "When did he lead them? (region Rollo Normans Normandy)"
 
 
 def test_the_turn_before_counts_when_the_last_says_nothing() -> None:
@@ -48,7 +48,7 @@ def test_history_is_answers_or_texts(pipeline: Pipeline) -> None:
     first = pipeline.ask("Who led the Normans?")
     again = pipeline.ask("When did he?", history=[first])
     assert again.question == "When did he?"
-    assert again.understood == "When did he? (led Normans)"
+    assert again.understood.startswith("When did he? (led Normans")
     assert pipeline.ask("When did he?", history=[(first.question, first.text)]).understood == again.understood
     assert turns_of([first, ("a", "b")]) == [(first.understood, first.text), ("a", "b")]
 
@@ -62,7 +62,7 @@ def test_a_server_rewrites_and_the_rule_stands_in_when_it_fails() -> None:
         script.replies = [says("")]
         assert stand_alone("When did he?", [TURN], server) == "When did he?"
         script.replies = [fails(500)]
-        assert stand_alone("When did he?", [TURN], server) == "When did he? (region Rollo lead Normans)"
+        assert stand_alone("When did he?", [TURN], server) == "When did he? (region Rollo lead Normans Normandy)"
 
 
 def test_the_server_is_asked_once_for_a_follow_up_only(built: Path, encoder: HashEncoder, settings: Settings) -> None:

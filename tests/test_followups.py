@@ -36,7 +36,7 @@ def test_follow_ups_are_asked_in_their_dialogue(pipeline: Pipeline, tmp_path: Pa
     ]
     path = write_rows(tmp_path / "d.jsonl", [{"id": "1", "turns": told}])
     (asked,) = dialogues(pipeline, path)
-    assert asked.understood == "When? (led Normans)"
+    assert asked.understood.startswith("When? (led Normans")
     assert len(asked.found) == 3
 
 
