@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rag import Answer, Pipeline, Settings, Verdict, build_index, make_document
+from rag import Answer, Pipeline, Retrieval, SentenceId, Settings, Span, Verdict, build_index, make_document
+from rag.types import Finding
 from tests.fakes import HashEncoder
 from tests.modelserver import (
     Handler,
@@ -143,6 +144,41 @@ def test_a_withheld_answer_asks_no_model(opened: Open) -> None:
         answer = opened(script, threshold=1.0).ask(QUESTION)
         assert answer.abstained
         assert script.asked == []
+
+
+def test_a_question_brings_its_own_dial_and_its_turns(opened: Open) -> None:
+    with serving(says(f"{TRUE}.")) as script:
+        pipeline = opened(script, threshold=1.0)
+        answer = pipeline.ask("For how long is it cooked?", history=[("Who cooks rice in water?", "")], max_wrong=100)
+    assert answer.question == "For how long is it cooked?"
+    assert answer.understood != answer.question
+    assert answer.text == f"{TRUE}."
+    assert list(answer.timings) == ["understand", "retrieve", "read", "answer"]
+
+
+class Marks:
+    """A reader to which "twelve minutes" is the exact answer."""
+
+    def read(self, retrieval: Retrieval) -> Retrieval:
+        for i, hit in enumerate(retrieval.hits):
+            for j, (start, end) in enumerate(hit.passage.sentences):
+                if (at := hit.passage.document.text.find("twelve minutes", start, end)) >= 0:
+                    found = Finding(SentenceId(i, j), Span(at, at + len("twelve minutes")), 9.0, 9.0)
+                    return replace(retrieval, findings=(found,))
+        return retrieval
+
+
+def test_the_exact_answer_stays_where_the_model_cites_it(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.pipeline.open_reader", lambda sha256: Marks())
+    with serving(says("")) as script:
+        pipeline = opened(script)
+        found = {}
+        for said in (f"{TRUE}.", "Salt is added at the end.", "NOT IN THE SOURCES"):
+            script.replies = [says(said)]
+            *writing, answer = pipeline.stream(QUESTION)
+            assert all(part.short == () for part in writing)
+            found[said] = [excerpt.text for excerpt in answer.short]
+    assert list(found.values()) == [["twelve minutes"], [], ["twelve minutes"]]
 
 
 def repeated(handler: Handler, body: dict[str, Any]) -> None:
