@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,7 +114,12 @@ class Scripted:
     def stream(
         self, question: str, *, history: Sequence[Answer] = (), max_wrong: float | None = None
     ) -> Iterator[Answer]:
-        yield self.ask(question, max_wrong=max_wrong)
+        answer = self.ask(question, max_wrong=max_wrong)
+        if "writes" in question:
+            first, last = answer.claims
+            yield replace(answer, claims=(first, Claim(last.span, Verdict.PENDING, ())), finished=False)
+            time.sleep(3)
+        yield answer
 
 
 class Page(HTMLParser):
