@@ -458,7 +458,7 @@ def test_a_model_without_token_vectors_works_and_says_so(tiny: Path, tmp_path: P
     said: list[str] = []
     document = make_document("Rice is cooked 😀 in water. Who is in the “water”? é 中文。\r\nThe rice.", id="d")
     build_index([document], tmp_path / "made", settings=settings, say=said.append)
-    assert said[-1] == f"{tiny / 'static'} gives no token vectors: retrieval uses dense and BM25 only"
+    assert f"{tiny / 'static'} gives no token vectors: retrieval uses dense and BM25 only" in said
     pipeline = Pipeline.open(tmp_path / "made", settings=settings)
     answer = pipeline.ask("What is cooked in water?")
     assert answer.warnings == (f"{tiny / 'static'} gives no token vectors: ranked by dense and BM25 only.",)

@@ -102,7 +102,7 @@ def test_the_packaged_article_is_asked_without_a_network(tmp_path: Path) -> None
 
     healthy = _run(PROGRAM, "doctor", "--deep", home=tmp_path, words=words)
     assert (healthy.returncode, healthy.stderr) == (0, "")
-    assert healthy.stdout.count("ok  ") == 4
+    assert healthy.stdout.count("ok  ") == 5
 
     attempts = tmp_path / "attempts"
     assert not attempts.exists(), attempts.read_text()
