@@ -306,3 +306,32 @@ def test_what_is_typed_while_reading_is_kept_and_a_new_chat_stops_it(context: Br
     expect(page.locator(".fn-turn")).to_have_count(0)
     ask(page, "other")
     expect(page.locator(".fn-turn")).to_have_count(1)
+
+
+def test_what_was_written_when_it_is_stopped_stays(context: BrowserContext, scripted: Served) -> None:
+    page = opened(context, scripted)
+    stop = page.locator("#fn-stop")
+    expect(stop).to_be_hidden()
+    page.locator("#fn-box textarea").fill("writes")
+    page.locator("#fn-box textarea").press("Enter")
+    expect(page.locator(".fn-reading")).to_have_text("Writing…")
+    expect(page.locator(".fn-pending")).to_have_count(1)
+    expect(page.locator(".fn-cite")).to_have_count(1)
+    stop.click()
+    expect(page.locator(".fn-reading")).to_have_count(0)
+    expect(stop).to_be_hidden()
+    expect(page.locator(".fn-card")).to_contain_text("cut off")
+    page.wait_for_timeout(3500)
+    expect(page.locator(".fn-pending")).to_have_count(1)
+    ask(page, "What?")
+    expect(page.locator(".fn-turn")).to_have_count(2)
+
+
+def test_the_dial_withholds_what_is_not_sure_enough(context: BrowserContext, scripted: Served) -> None:
+    page = opened(context, scripted)
+    ask(page, "What?")
+    expect(page.locator(".fn-silence")).to_have_count(0)
+    page.locator("#fn-dial input").click()
+    page.get_by_role("option", name="at most 2 %").click()
+    ask(page, "What?")
+    expect(page.locator(".fn-silence")).to_have_count(1)
