@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,8 +21,9 @@ from typing import NamedTuple
 
 from eval.gold import read
 from eval.metrics import mcnemar
+from eval.report import data_folder, reported
 from eval.sets import load_set
-from rag import Answer, Pipeline, RagError, Settings, build_index
+from rag import Answer, Pipeline, Settings, build_index
 
 DIALOGUES = Path(__file__).parent / "dialogues.jsonl"
 WAYS = ("rule", "as it is", "concatenated")
@@ -111,19 +111,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--index", type=Path, metavar="DIR", help="where the pool's index is kept")
     parser.add_argument("--show", action="store_true", help="print what was missed")
     options = parser.parse_args(arguments)
+    return reported("eval.followups", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     settings = replace(Settings.from_environment(), threshold=0.0)
-    try:
-        with TemporaryDirectory() as scratch:
-            if options.set:
-                folder = Path(options.data or os.environ.get("FOOTNOTE_DATA", "")) / options.set
-                place = options.index or Path(scratch)
-                build_index(load_set(folder)[0], place, settings=settings)
-                asked = of_set(Pipeline.open(place, settings=settings), folder)
-            else:
-                asked = dialogues(Pipeline.open(settings=settings))
-    except RagError as error:
-        sys.stderr.write(f"eval.followups: {error}\n")
-        return 2
+    with TemporaryDirectory() as scratch:
+        if options.set:
+            folder, place = data_folder(options.data) / options.set, options.index or Path(scratch)
+            build_index(load_set(folder)[0], place, settings=settings)
+            asked = of_set(Pipeline.open(place, settings=settings), folder)
+        else:
+            asked = dialogues(Pipeline.open(settings=settings))
     report(asked)
     if options.show:
         for one in asked:

@@ -28,7 +28,7 @@ from rag.server import server_of
 from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
 from rag.text import normalise, parts
-from rag.types import Answer, Claim, Document, Retrieval, Verdict
+from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]  # passages done, passages in all
@@ -120,8 +120,7 @@ class Pipeline:
         self._reader = reader or open_reader(self._confidence.reader)
         self._answerer: Answerer = ExtractiveAnswerer()
         self._check = Checker(encoder)
-        self._server = server_of(settings) if settings.llm_url else None
-        self._model = ModelAnswerer(self._server) if self._server else None
+        self._model = ModelAnswerer(server_of(settings)) if settings.llm_url else None
         self.threshold = self._threshold(settings.max_wrong) if settings.threshold is None else settings.threshold
 
     @classmethod
@@ -178,6 +177,10 @@ class Pipeline:
         """A retrieval to the same as it was read: exact answers found, sentences in their new order."""
         return self._reader.read(retrieval)
 
+    def write(self, retrieval: Retrieval) -> Iterator[Draft]:
+        """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""
+        return self._model.answer(retrieval) if self._model else iter(())
+
     def ask(self, question: str, *, history: History = (), max_wrong: float | None = None) -> Answer:
         """A question to an Answer; history: the turns before it, which it may refer to, oldest first.
 
@@ -193,11 +196,10 @@ class Pipeline:
         """
         threshold = self.threshold if max_wrong is None else self._threshold(max_wrong)
         timings: dict[str, float] = {}
-        asked = _question(question)
-        understood = asked
+        asked = understood = _question(question)
         if history:
             with _timed(timings, "understand"):
-                understood = _question(stand_alone(asked, turns_of(history), self._server))
+                understood = _question(stand_alone(asked, turns_of(history), self._model and self._model.server))
         with _timed(timings, "retrieve"):
             retrieval = self.retrieve(understood)
         with _timed(timings, "read"):
