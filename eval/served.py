@@ -139,7 +139,7 @@ def _write(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    kept = [line.entry for line in read(options.file, {"id": str, "question": str, "written": list})]
+    kept = [line.entry for line in read(options.file, {"id": str, "question": str})]
     if open_ones := [a["id"] for a in kept if any(s["supported"] is None for s in a["written"])]:
         raise RagError(f"{options.file} has sentences that nobody judged yet, in {', '.join(open_ones[:10])}")
     answers = judged(Pipeline.open(settings=Settings.from_environment()), kept)

@@ -120,7 +120,8 @@ class Pipeline:
         self._reader = reader or open_reader(self._confidence.reader)
         self._answerer: Answerer = ExtractiveAnswerer()
         self._check = Checker(encoder)
-        self._model = ModelAnswerer(server_of(settings)) if settings.llm_url else None
+        self._server = server_of(settings) if settings.llm_url else None
+        self._model = ModelAnswerer(self._server) if self._server else None
         self.threshold = self._threshold(settings.max_wrong) if settings.threshold is None else settings.threshold
 
     @classmethod
@@ -138,9 +139,7 @@ class Pipeline:
         Raises IndexMissingError, IndexDamagedError, ModelError, StorageError.
         """
         settings = settings or Settings.from_environment()
-        folder = Path(index) if index is not None else settings.index
-        if folder is None:
-            folder = _packaged(settings, encoder, say)
+        folder = Path(index) if index is not None else settings.index or _packaged(settings, encoder, say)
         opened = indexes.Index.open(folder)
         if encoder is None and settings.model not in {DEFAULT_MODEL, opened.model}:
             say(
@@ -199,7 +198,7 @@ class Pipeline:
         asked = understood = _question(question)
         if history:
             with _timed(timings, "understand"):
-                understood = _question(stand_alone(asked, turns_of(history), self._model and self._model.server))
+                understood = _question(stand_alone(asked, turns_of(history), self._server))
         with _timed(timings, "retrieve"):
             retrieval = self.retrieve(understood)
         with _timed(timings, "read"):
