@@ -4,9 +4,10 @@
     python -m eval.served --write [--count 100]    ask the server in FOOTNOTE_LLM_URL, and keep what it writes
 
 `eval/served.jsonl` keeps an answer a line: the model's sentences, the source sentences that each named, and whether the
-article supports it in truth (`supported`, a person's judgement; null is not judged yet). A sentence is judged as the
-answer to its question, and only what it says counts, not where it points. --write keeps the judgements of sentences
-that come again. Questions that the dial withholds are not put to the model.
+article supports it in truth (`supported`, judged by reading; null is not judged yet). A sentence is judged as the answer
+to its question, all of it: one wrong part makes it unsupported, and so does saying nothing (a question, a heading, an
+empty phrase). "The document says that ..." is no claim of its own, "the key to the story is that ..." is one. --write
+keeps the judgements of sentences that come again. Questions that the dial withholds are not put to the model.
 """
 
 from __future__ import annotations
@@ -92,14 +93,13 @@ def judged(pipeline: Pipeline, answers: Sequence[Mapping[str, Any]]) -> list[lis
 def figures(answers: Sequence[Sequence[Written]]) -> dict[str, Figure]:
     """Answers to the shares that matter, with intervals over the answers.
 
-    unsupported_*: of the sentences shown as cited, those that are not so in truth: with the checker; without it, when
-    what names a source is shown as cited; and of all that the model wrote. supported_shown: answers that show at least
-    one sentence that is so. struck: of the sentences that are so, those that the checker struck.
+    unsupported_shown: of the sentences shown as cited, those that are not so in truth; unsupported_unchecked: the same
+    without the checker, when all that the model wrote is shown. supported_shown: answers that show at least one of the
+    model's sentences that is so. struck: of the sentences that are so, those that the checker struck.
     """
     shares = {
-        "unsupported_checked": [_share([not s.supported for s in row if s.shown]) for row in answers],
-        "unsupported_unchecked": [_share([not s.supported for s in row if s.named]) for row in answers],
-        "unsupported_written": [_share([not s.supported for s in row]) for row in answers],
+        "unsupported_shown": [_share([not s.supported for s in row if s.shown]) for row in answers],
+        "unsupported_unchecked": [_share([not s.supported for s in row]) for row in answers],
         "supported_shown": [(int(any(s.supported and s.shown for s in row)), 1) for row in answers],
         "struck": [_share([not s.shown for s in row if s.supported]) for row in answers],
     }

@@ -36,9 +36,8 @@ def test_the_shares_are_counted_over_sentences_and_answers() -> None:
     struck, unseen = so._replace(shown=False), not_so._replace(shown=False, named=False)
     found = {name: value.value for name, value in figures([[so, not_so], [struck, unseen], []]).items()}
     assert found == {
-        "unsupported_checked": 1 / 2,
-        "unsupported_unchecked": 1 / 3,
-        "unsupported_written": 2 / 4,
+        "unsupported_shown": 1 / 2,
+        "unsupported_unchecked": 2 / 4,
         "supported_shown": pytest.approx(1 / 3),
         "struck": 1 / 2,
     }
