@@ -1,13 +1,13 @@
-"""What a model server writes on the gold questions, each sentence labelled by hand: what of it is shown as cited?
+"""What a model server writes on the gold questions, each sentence judged by reading: what of it is shown as cited?
 
-    python -m eval.served [--show]                 the kept sentences through the checker as it is, beside their labels
+    python -m eval.served [--show]                 the kept sentences through today's checker, against the judgements
     python -m eval.served --write [--count 100]    ask the server in FOOTNOTE_LLM_URL, and keep what it writes
 
 `eval/served.jsonl` keeps an answer a line: the model's sentences, the source sentences that each named, and whether the
-article supports it in truth (`supported`, judged by reading; null is not judged yet). A sentence is judged as the answer
-to its question, all of it: one wrong part makes it unsupported, and so does saying nothing (a question, a heading, an
-empty phrase). "The document says that ..." is no claim of its own, "the key to the story is that ..." is one. --write
-keeps the judgements of sentences that come again. Questions that the dial withholds are not put to the model.
+article supports it in truth (`supported`; null is not judged yet). A sentence is judged as the answer to its question,
+all of it: one wrong part makes it unsupported, and so does saying nothing (a question, a heading, an empty phrase).
+"The document says that ..." is no claim of its own, "the key to the story is that ..." is one. --write keeps the
+judgements of sentences that come again. Questions that the dial withholds are not put to the model.
 """
 
 from __future__ import annotations
