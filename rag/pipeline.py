@@ -22,6 +22,7 @@ from rag.load import packaged_corpus, read_folder
 from rag.protocols import Answerer, Encoder, Encoding, Reader
 from rag.reader import open_reader
 from rag.reason import reason
+from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
@@ -170,8 +171,8 @@ class Pipeline:
         return retrieve(_question(question), self._index, self._encoder, keep)
 
     def read(self, retrieval: Retrieval) -> Retrieval:
-        """A retrieval to the same as it was read: exact answers found, sentences in their new order."""
-        return self._reader.read(retrieval)
+        """A retrieval to the same as it was read: exact answers found, hits and sentences in their new order."""
+        return rerank(self._reader.read(retrieval))
 
     def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
         """A question to an Answer; max_wrong instead of the settings' (100 always answers).

@@ -30,8 +30,7 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     the encoder's own token rows) gives each of the question's terms its best cosine in every sentence and passage;
     their mean is weighted by the terms' rarity. The scores are standardised over the candidates, since they carry
     more than their order, and summed with WEIGHTS. A sentence's score is the mean of its own late interaction and of
-    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's;
-    then comes what it matches and the best sentence does not, so that the second fact of a question ranks high too.
+    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's.
     """
     encoding = encoder.encode_query(question)
     asked = words(question)
@@ -52,32 +51,19 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     scores = sum((weight * _standardised(rankings[name]) for name, weight in mix.items()), np.zeros(len(numbers)))
     order = np.argsort(-scores, kind="stable")
     ranks = {name: np.argsort(np.argsort(-values, kind="stable")) + 1 for name, values in rankings.items()}
-    in_order = [matches[i] for i in order]
-    ranked = _with_gains([sentence[i] + CONTEXT * passage[i] for i in order], in_order, weights)
-    kept = tuple(in_order[:keep])
+    kept = tuple(matches[i] for i in order[:keep])
     hits = tuple(
         Hit(
             passage=store.passage(numbers[i]),
             score=float(scores[i]),
-            sentence_scores=tuple(float(s) for s in of_hit),
+            sentence_scores=tuple((sentence[i] + CONTEXT * passage[i]).tolist()),
             trace={name: Signal(float(rankings[name][i]), int(ranks[name][i])) for name in rankings},
         )
-        for i, of_hit in zip(order[:keep], ranked, strict=False)
+        for i in order[:keep]
     )
     return Retrieval(
         question, hits, kept, weights, _features(question, hits, kept, weights), _warnings(encoding, encoder)
     )
-
-
-def _with_gains(scores: Sequence[Floats], matches: Sequence[Floats], weights: Floats) -> list[Floats]:
-    """Each hit's sentences' scores, raised by what they match beyond the best sentence, which keeps its place."""
-    if not scores:
-        return []
-    flat = np.concatenate(scores)
-    best, every = int(np.argmax(flat)), np.concatenate(matches)
-    gains = np.maximum(every - every[best], 0) @ weights
-    gains[best] = gains.max()
-    return np.split(flat + gains, np.cumsum([len(of_hit) for of_hit in scores])[:-1])
 
 
 def _with_previous(matches: Floats) -> Floats:
@@ -124,9 +110,9 @@ def _standardised(scores: Floats) -> Floats:
 def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
     """How well the best sentence matches the question, by name and free of the corpus's size; {} without a hit.
 
-    weakest: the worst match among the terms that weigh
-    (half the median or more). names, numbers: how many of the question's its passage lacks. words: how many content
-    words the question has, 20 at the most.
+    weakest: the worst match among the terms that weigh (half the median or more). passage: how well the best passage
+    matches the whole question. names, numbers: how many of the question's the best sentence's passage lacks. words: how
+    many content words the question has, 20 at the most.
     """
     ranked = sorted(
         ((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)),
@@ -138,6 +124,7 @@ def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], wei
     asked, held = words(question), set(words(hits[hit].passage.text))
     row = _with_previous(matches[hit])[sentence]
     return {
+        "passage": max(float(of_hit.max(axis=0) @ weights) for of_hit in matches if len(of_hit)),
         "weakest": float(row[weights >= np.median(weights) / 2].min()),
         "names": float(len(names(question) - held)),
         "numbers": float(len({word for word in asked if any(c.isdigit() for c in word)} - held)),

@@ -34,7 +34,7 @@ BASE = {
     "runtime",
     "protocols",
 }
-STAGES = {"load", "split", "encode", "index", "retrieve", "reader", "confidence", "reason", "extract", "cite"}
+STAGES = {"load", "split", "encode", "index", "retrieve", "reader", "rerank", "confidence", "reason", "extract", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"cli", "doctor", "chat"}
 OWNERS = {
