@@ -36,7 +36,7 @@ BASE = {
     "server",
     "facts",
 }
-STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
+STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "rerank", "confidence", "reason"}
 STAGES |= {"extract", "generate", "check", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"asking", "cli", "doctor", "chat", "local"}
