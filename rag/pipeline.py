@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from rag import index as indexes
-from rag.cite import cite, exact_answers
+from rag.check import Checker
+from rag.cite import cite, cite_each, cited_words, exact_answers
 from rag.confidence import load_confidence
+from rag.converse import History, stand_alone, turns_of
 from rag.encode import open_encoder
-from rag.errors import DocumentError, IndexDamagedError, IndexMissingError, QuestionError
+from rag.errors import DocumentError, IndexDamagedError, IndexMissingError, QuestionError, ServerError
 from rag.extract import ExtractiveAnswerer
 from rag.folders import current, locked, sha256_text
+from rag.generate import ModelAnswerer
 from rag.load import packaged_corpus, read_folder
 from rag.protocols import Answerer, Encoder, Encoding, Reader
 from rag.reader import open_reader
 from rag.reason import reason
 from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
+from rag.server import server_of
 from rag.settings import DEFAULT_MODEL, Settings
 from rag.split import CAP, LONGEST, TARGET, split
 from rag.text import normalise, parts
-from rag.types import Answer, Document, Retrieval
+from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]  # passages done, passages in all
@@ -118,6 +120,9 @@ class Pipeline:
         self._confidence = load_confidence()
         self._reader = reader or open_reader(self._confidence.reader)
         self._answerer: Answerer = ExtractiveAnswerer()
+        self._check = Checker(encoder)
+        self._server = server_of(settings) if settings.llm_url else None
+        self._model = ModelAnswerer(self._server) if self._server else None
         self.threshold = self._threshold(settings.max_wrong) if settings.threshold is None else settings.threshold
 
     @classmethod
@@ -135,9 +140,7 @@ class Pipeline:
         Raises IndexMissingError, IndexDamagedError, ModelError, StorageError.
         """
         settings = settings or Settings.from_environment()
-        folder = Path(index) if index is not None else settings.index
-        if folder is None:
-            folder = _packaged(settings, encoder, say)
+        folder = Path(index) if index is not None else settings.index or _packaged(settings, encoder, say)
         opened = indexes.Index.open(folder)
         if encoder is None and settings.model not in {DEFAULT_MODEL, opened.model}:
             say(
@@ -174,24 +177,45 @@ class Pipeline:
         """A retrieval to the same as it was read: exact answers found, hits and sentences in their new order."""
         return rerank(self._reader.read(retrieval))
 
-    def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
-        """A question to an Answer; max_wrong instead of the settings' (100 always answers).
+    def write(self, retrieval: Retrieval) -> Iterator[Draft]:
+        """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""
+        return self._model.answer(retrieval) if self._model else iter(())
 
+    def ask(self, question: str, *, history: History = (), max_wrong: float | None = None) -> Answer:
+        """A question to an Answer; history: the turns before it, which it may refer to, oldest first.
+
+        max_wrong: instead of the settings' (100 always answers).
         Raises QuestionError for one without a character to read, SettingsError.
+        """
+        return deque(self.stream(question, history=history, max_wrong=max_wrong), maxlen=1).pop()
+
+    def stream(self, question: str, *, history: History = (), max_wrong: float | None = None) -> Iterator[Answer]:
+        """As `ask`, the Answer as far as it has come: each takes the place of the one before it.
+
+        All but the last are not finished; in them the sentence that is being written is pending.
         """
         threshold = self.threshold if max_wrong is None else self._threshold(max_wrong)
         timings: dict[str, float] = {}
+        asked = understood = _question(question)
+        if history:
+            with _timed(timings, "understand"):
+                understood = _question(stand_alone(asked, turns_of(history), self._server))
         with _timed(timings, "retrieve"):
-            retrieval = self.retrieve(question)
+            retrieval = self.retrieve(understood)
         with _timed(timings, "read"):
             retrieval = self.read(retrieval)
-        with _timed(timings, "answer"):
-            asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
-            confidence = self._confidence(retrieval.features) if asks else 0.0
-            withheld = not retrieval.hits or confidence < threshold
-            drafts = [] if withheld else list(self._answerer.answer(retrieval))
-            text, claims = cite(drafts, retrieval.hits)
-        return Answer(
+        start = time.perf_counter()
+        for answer in self._answers(retrieval, threshold):
+            timings["answer"] = (time.perf_counter() - start) * 1000
+            yield replace(answer, question=asked, timings=dict(timings))
+
+    def _answers(self, retrieval: Retrieval, threshold: float) -> Iterator[Answer]:
+        asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
+        confidence = self._confidence(retrieval.features) if asks else 0.0
+        withheld = not retrieval.hits or confidence < threshold
+        drafts = [] if withheld else list(self._answerer.answer(retrieval))
+        text, claims = cite(drafts, retrieval.hits)
+        answer = Answer(
             question=retrieval.question,
             understood=retrieval.question,
             text=self._silence() if withheld else text,
@@ -202,43 +226,40 @@ class Pipeline:
             abstained=withheld,
             reason=reason(retrieval) if withheld else "",
             warnings=retrieval.warnings,
-            timings=timings,
         )
+        if withheld or self._model is None:
+            yield answer
+        else:
+            yield from self._by_model(self._model, retrieval, answer)
+
+    def _by_model(self, model: ModelAnswerer, retrieval: Retrieval, embedded: Answer) -> Iterator[Answer]:
+        """What the model writes, each sentence checked; when nothing of it holds, the embedded answer."""
+        said: list[str] = []
+        problem, claims = "", tuple[Claim, ...]()
+        answer = replace(embedded, text="", short=(), claims=(), finished=False)
+        yield answer
+        try:
+            drafts, drop = model.answer(retrieval, said.append), self.settings.unsupported == "drop"
+            for text, claims in cite_each(drafts, retrieval.hits, self._check, drop=drop):
+                answer = replace(answer, text=text, claims=claims, warnings=(*retrieval.warnings, *said))
+                yield answer
+        except ServerError as error:
+            problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        if any(claim.verdict in (Verdict.SUPPORTED, Verdict.MISATTRIBUTED) for claim in claims):
+            said += [problem] if problem else []
+            short = cited_words(embedded.short, claims)
+            yield replace(answer, short=short, warnings=(*retrieval.warnings, *said), finished=not problem)
+            return
+        wrote = "Nothing that the model wrote is supported by the sources." if claims else ""
+        why = problem or wrote or "The model found no answer in the sources."
+        said.append(f"{why} This answer is the sources' own words.")
+        yield replace(embedded, warnings=(*retrieval.warnings, *said))
 
     def _threshold(self, max_wrong: float) -> float:
         return self._confidence.threshold(replace(self.settings, max_wrong=max_wrong).max_wrong)  # checked there
 
     def _silence(self) -> str:
         return "The source does not say." if len(self.documents) == 1 else "The sources do not say."
-
-
-def ask(question: str, *, index: Path | str | None = None) -> Answer:
-    """A question to an Answer, from a built index folder, else FOOTNOTE_INDEX, else the packaged article.
-
-    Opened indexes are kept for the next call, and opened anew after a rebuild. Thread-safe.
-    Raises RagError: see `rag.errors`.
-    """
-    settings = Settings.from_environment()
-    folder = Path(index) if index is not None else settings.index
-    with _OPENING:
-        pipeline = _opened(folder and folder.resolve(), _version(folder), settings)
-    return pipeline.ask(question)
-
-
-_OPENING = threading.Lock()
-
-
-@lru_cache(maxsize=4)
-def _opened(folder: Path | None, version: str, settings: Settings) -> Pipeline:
-    return Pipeline.open(folder, settings=settings, say=_to_stderr)
-
-
-def _version(folder: Path | None) -> str:
-    """What CURRENT reads, so that a rebuilt index is opened anew; errors are left to opening."""
-    try:
-        return (folder / "CURRENT").read_text("utf-8") if folder else ""
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 def packaged_folder(cache: Path) -> Path:
@@ -269,12 +290,6 @@ def _question(question: str) -> str:
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise QuestionError(f"the question {question[:20]!r} is empty: write what you want to know")
     return text
-
-
-def _to_stderr(line: str) -> None:
-    import sys
-
-    sys.stderr.write(line + "\n")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -10,6 +11,7 @@ from rag.text import one_line
 from rag.types import Answer, Citation, Excerpt, Span, Verdict
 
 SCHEMA_VERSION = 1
+CUT = "The answer was cut off before its end."
 _MARKS = {
     Verdict.SUPPORTED: "",
     Verdict.MISATTRIBUTED: " (pointer corrected)",
@@ -100,7 +102,14 @@ def to_text(answer: Answer) -> str:
             "The nearest passages:",
             *(f"  - {one_line(e.text, 300)} ({e.document.title})" for e in nearest(answer)),
         ]
-    return _printable("\n".join([*lines, *(f"\nnote: {warning}" for warning in answer.warnings)]))
+    notes = [*answer.warnings, *([] if answer.finished else [CUT])]
+    return _printable("\n".join([*lines, *(f"\nnote: {note}" for note in notes)]))
+
+
+def settled(answer: Answer) -> str:
+    """An answer that is being written to how `to_text` begins: the claims whose verdict is known."""
+    known = replace(answer, claims=tuple(claim for claim in answer.claims if claim.verdict is not Verdict.PENDING))
+    return _printable(" ".join(_numbered(known)))
 
 
 def to_markdown(answer: Answer) -> str:
@@ -111,7 +120,7 @@ def to_markdown(answer: Answer) -> str:
     parts += [f"> \\[{c.number}\\] “{_markdown(one_line(c.text))}” — {_markdown(_where(c))}" for c in answer.citations]
     if not answer.citations:
         parts += [f"> “{_markdown(one_line(e.text))}” — {_markdown(e.document.title)}" for e in nearest(answer)]
-    parts += [f"Note: {_markdown(warning)}" for warning in answer.warnings]
+    parts += [f"Note: {_markdown(note)}" for note in [*answer.warnings, *([] if answer.finished else [CUT])]]
     return "\n\n".join(parts) + "\n"
 
 

@@ -117,8 +117,7 @@ class Retrieval:
 
     matches: one float32 array of shape (sentences of the hit, terms of the question) a hit: how well each
         sentence matches each term, at most 1. weights: float32 (terms,), the terms' importance, summing to 1.
-    features: named, scale-free figures of the whole retrieval, for judging whether the question is answered.
-    findings: the sentences that were read, the likeliest answer first.
+    features: named, scale-free figures, to judge whether it is answered. findings: what was read, the likeliest first.
     """
 
     question: str
@@ -139,12 +138,13 @@ class Retrieval:
 class Draft:
     """What an answerer yields: one sentence of an answer, and the source sentences that it rests on.
 
-    short: the words of the first source's document that answer exactly, if known.
+    short: the first source's words that answer exactly. whole: False while being written; the next replaces it.
     """
 
     text: str
     sources: tuple[SentenceId, ...]
     short: Span | None = None
+    whole: bool = True
 
 
 class Verdict(StrEnum):
@@ -184,11 +184,11 @@ class Claim:
 class Answer:
     """The one answer object, the same for the chat, the command, the eval and Python.
 
-    question: as asked (normalised). understood: as it was retrieved with. text: the answer, or the sentence
-    that says that the sources do not. short: the exact answer, as words of a document (may be empty).
-    claims: the sentences of `text` with their citations; empty when abstained. hits: the passages, best first.
-    confidence: in [0, 1], that the shown answer is right. reason: why it abstained, else empty.
-    finished: False when the answer was cut off. timings: milliseconds by stage.
+    question: as asked (normalised). understood: as it was retrieved with. text: the answer, or the sentence that says
+    that the sources do not. short: the exact answer, as words of a document (may be empty). claims: the sentences of
+    `text` with their citations; empty when abstained. hits: the passages, best first. confidence: in [0, 1], that the
+    shown answer is right. reason: why it abstained, else empty. finished: False when the answer was cut off. timings:
+    milliseconds by stage.
     """
 
     question: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -96,6 +96,11 @@ class Scripted:
         claim = Claim(Span(0, len(best.text)), Verdict.SUPPORTED, (Citation(1, best.document, passage, best.span),))
         last = Span(best.span.start + best.text.rindex(" ") + 1, best.span.end - 1)
         return replace(nothing, text=best.text, short=(Excerpt(best.document, last),), claims=(claim,), abstained=False)
+
+    def stream(
+        self, question: str, *, history: Sequence[Answer] = (), max_wrong: float | None = None
+    ) -> Iterator[Answer]:
+        yield self.ask(question, max_wrong=max_wrong)
 
 
 def scripted_index(documents: Sequence[Document], out: Path, *, settings: Settings, encoder: object = None) -> None:

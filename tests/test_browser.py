@@ -105,11 +105,16 @@ def opened(context: BrowserContext, served: Served) -> Page:
     return page
 
 
+def send(page: Page, question: str) -> None:
+    """Type a question and send it with Enter."""
+    page.locator("#fn-box textarea").fill(question)
+    page.locator("#fn-box textarea").press("Enter")
+
+
 def ask(page: Page, question: str) -> None:
     """Type a question, send it with Enter, and wait for what comes of it."""
     turns = page.locator(".fn-turn").count()
-    page.locator("#fn-box textarea").fill(question)
-    page.locator("#fn-box textarea").press("Enter")
+    send(page, question)
     expect(page.locator(".fn-turn")).to_have_count(turns + 1)
     expect(page.locator(".fn-reading")).to_have_count(0, timeout=WAIT)
 
@@ -288,17 +293,13 @@ def test_an_answer_is_copied_as_markdown(context: BrowserContext, scripted: Serv
 
 def test_what_is_typed_while_reading_is_kept_and_a_new_chat_stops_it(context: BrowserContext, scripted: Served) -> None:
     page = opened(context, scripted)
-    box = page.locator("#fn-box textarea")
-    box.fill("slow one")
-    box.press("Enter")
+    send(page, "slow one")
     expect(page.locator(".fn-reading")).to_be_visible()
-    box.fill("What?")
-    box.press("Enter")
+    send(page, "What?")
     expect(page.locator(".fn-cite")).to_have_count(2)
-    expect(box).to_have_value("What?")
+    expect(page.locator("#fn-box textarea")).to_have_value("What?")
     expect(page.locator(".fn-turn")).to_have_count(1)
-    box.fill("slow two")
-    box.press("Enter")
+    send(page, "slow two")
     expect(page.locator(".fn-reading")).to_be_visible()
     page.locator("#fn-new").click()
     expect(page.locator(".fn-welcome")).to_be_visible()
@@ -306,3 +307,31 @@ def test_what_is_typed_while_reading_is_kept_and_a_new_chat_stops_it(context: Br
     expect(page.locator(".fn-turn")).to_have_count(0)
     ask(page, "other")
     expect(page.locator(".fn-turn")).to_have_count(1)
+
+
+def test_what_was_written_when_it_is_stopped_stays(context: BrowserContext, scripted: Served) -> None:
+    page = opened(context, scripted)
+    stop = page.locator("#fn-stop")
+    expect(stop).to_be_hidden()
+    send(page, "writes")
+    expect(page.locator(".fn-reading")).to_have_text("Writing…")
+    expect(page.locator(".fn-pending")).to_have_count(1)
+    expect(page.locator(".fn-cite")).to_have_count(1)
+    stop.click()
+    expect(page.locator(".fn-reading")).to_have_count(0)
+    expect(stop).to_be_hidden()
+    expect(page.locator(".fn-card")).to_contain_text("cut off")
+    page.wait_for_timeout(3500)
+    expect(page.locator(".fn-pending")).to_have_count(1)
+    ask(page, "What?")
+    expect(page.locator(".fn-turn")).to_have_count(2)
+
+
+def test_the_dial_withholds_what_is_not_sure_enough(context: BrowserContext, scripted: Served) -> None:
+    page = opened(context, scripted)
+    ask(page, "What?")
+    expect(page.locator(".fn-silence")).to_have_count(0)
+    page.locator("#fn-dial input").click()
+    page.get_by_role("option", name="at most 2 %").click()
+    ask(page, "What?")
+    expect(page.locator(".fn-silence")).to_have_count(1)

@@ -15,9 +15,11 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -108,6 +110,16 @@ class Scripted:
         if "silence" in question:
             return silent(warnings=(HOSTILE,))
         return cited(MIXED, FIRST, ATTACK)
+
+    def stream(
+        self, question: str, *, history: Sequence[Answer] = (), max_wrong: float | None = None
+    ) -> Iterator[Answer]:
+        answer = self.ask(question, max_wrong=max_wrong)
+        if "writes" in question:
+            first, last = answer.claims
+            yield replace(answer, claims=(first, Claim(last.span, Verdict.PENDING, ())), finished=False)
+            time.sleep(3)
+        yield answer
 
 
 class Page(HTMLParser):
@@ -317,6 +329,25 @@ BAD = [None, "", "evil.example", "localhost.evil.example:80", "evil.example:loca
 def test_only_our_own_names_are_answered(header: str | None, status: int) -> None:
     assert status_of(header, LOOPBACK | {"my.host"}) == status
     assert status_of(header, frozenset()) == 200
+
+
+def test_the_turns_and_the_dial_go_to_the_pipeline() -> None:
+    from rag.chat.app import _asker
+
+    given: list[tuple[str, Sequence[Answer], float | None]] = []
+
+    class Told(Scripted):
+        def stream(
+            self, question: str, *, history: Sequence[Answer] = (), max_wrong: float | None = None
+        ) -> Iterator[Answer]:
+            given.append((question, history, max_wrong))
+            yield from super().stream(question, history=history, max_wrong=max_wrong)
+
+    asker, event = _asker(Opening(Told)), SimpleNamespace(_data=None)
+    turns = list(asker("What?", (), 2.0, event))[-1][2]
+    assert turns[0].answer.abstained
+    list(asker("And other?", turns, None, event))
+    assert given == [("What?", [], 2.0), ("And other?", [turns[0].answer], None)]
 
 
 def test_opening_is_waited_for_and_tried_again_after_a_failure() -> None:

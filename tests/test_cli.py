@@ -26,6 +26,7 @@ from rag.cli import main
 from rag.doctor import Finding
 from rag.show import to_text
 from tests.fakes import HashEncoder
+from tests.modelserver import says, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTION = ["Who", "led", "the", "Normans", "😀?"]
@@ -63,6 +64,19 @@ def test_ask_prints_the_answer(capsys: pytest.CaptureFixture[str], built: Path, 
     assert run(capsys, "ask", *QUESTION, "--index", built) == (0, to_text(answer) + "\n", "")
     assert run(capsys, "ask", "--index", built, " ".join(QUESTION)) == (0, to_text(answer) + "\n", "")
     assert "Rollo 😀 led them in the 10th century." in to_text(answer)
+
+
+def test_ask_prints_a_models_answer_as_it_comes(
+    capsys: pytest.CaptureFixture[str], built: Path, encoder: HashEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Rollo 😀 led them in the 10th century. The moon is cheese."
+    with serving(says(said), says(said), says(said)) as script:
+        monkeypatch.setenv("FOOTNOTE_LLM_URL", script.url)
+        answer = Pipeline.open(built, settings=Settings.from_environment(), encoder=encoder).ask(" ".join(QUESTION))
+        assert [str(claim.verdict) for claim in answer.claims] == ["supported", "unsupported"]
+        assert run(capsys, "ask", *QUESTION, "--index", built) == (0, to_text(answer) + "\n", "")
+        code, out, _ = run(capsys, "ask", *QUESTION, "--index", built, "--json", "--max-wrong", "100")
+        assert (code, json.loads(out)["text"]) == (0, answer.text)
 
 
 def test_ask_json_is_the_answers_data(capsys: pytest.CaptureFixture[str], built: Path, pipeline: Pipeline) -> None:

@@ -33,10 +33,13 @@ BASE = {
     "codes",
     "runtime",
     "protocols",
+    "server",
+    "facts",
 }
-STAGES = {"load", "split", "encode", "index", "retrieve", "reader", "rerank", "confidence", "reason", "extract", "cite"}
+STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
+STAGES |= {"rerank", "extract", "generate", "check", "cite"}
 PIPELINE = {"pipeline"}
-FACES = {"cli", "doctor", "chat"}
+FACES = {"asking", "cli", "doctor", "chat", "local"}
 OWNERS = {
     "faiss": {"rag.index"},
     "bm25s": {"rag.index"},
@@ -50,6 +53,8 @@ OWNERS = {
     "huggingface_hub": {"rag.models"},
     "Stemmer": {"rag.text"},
     "sentencex": {"rag.text"},
+    "openai": {"rag.server"},
+    "xllamacpp": {"rag.local"},
     "gradio": {"rag.chat"},
     "fastapi": {"rag.chat"},
     "uvicorn": {"rag.chat"},

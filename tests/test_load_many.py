@@ -67,7 +67,7 @@ class Slow(Scripted):
 
     def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
         time.sleep(0.1)
-        return Scripted.open(settings=Settings(threshold=0.5)).ask(question)
+        return Scripted.open(settings=Settings(threshold=0.5)).ask(question, max_wrong=max_wrong)
 
 
 def serve() -> None:

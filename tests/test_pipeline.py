@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import rag.asking
 import rag.pipeline
 from rag import (
     Answer,
@@ -72,7 +73,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str
     monkeypatch.setenv("FOOTNOTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FOOTNOTE_THRESHOLD", "0")
     yield opened
-    rag.pipeline._opened.cache_clear()
+    rag.asking._opened.cache_clear()
 
 
 @pytest.fixture
@@ -311,7 +312,7 @@ def test_ask_without_an_index_builds_the_packaged_article_once(
     (folder,) = (tmp_path / "cache").iterdir()
     assert capsys.readouterr().err == f"building the sample article's index in {folder} (once) ...\n"
     before = state(folder)
-    rag.pipeline._opened.cache_clear()
+    rag.asking._opened.cache_clear()
     assert ask("Who is Friedrich Merz?").hits
     assert state(folder) == before
     assert capsys.readouterr() == ("", "")

@@ -90,3 +90,35 @@ def test_the_ends_of_the_range_are_allowed(threshold: float) -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().model = "other"  # type: ignore[misc]  # that it may not be set is what is tested
+
+
+def test_the_model_server_is_off_unless_named_and_its_settings_are_checked() -> None:
+    assert Settings.from_environment({}).llm_url is None
+    found = Settings.from_environment(
+        {
+            "FOOTNOTE_LLM_URL": "http://127.0.0.1:1/v1",
+            "FOOTNOTE_LLM_MODEL": "m",
+            "FOOTNOTE_LLM_KEY": "k",
+            "FOOTNOTE_LLM_TIMEOUT": "2.5",
+            "FOOTNOTE_UNSUPPORTED": "drop",
+        }
+    )
+    assert (found.llm_url, found.llm_model, found.llm_key) == ("http://127.0.0.1:1/v1", "m", "k")
+    assert (found.llm_timeout, found.unsupported) == (2.5, "drop")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FOOTNOTE_LLM_URL", "127.0.0.1:8080"),
+        ("FOOTNOTE_LLM_URL", "file:///x"),
+        ("FOOTNOTE_LLM_URL", "http://user:secret@host/v1"),
+        ("FOOTNOTE_LLM_TIMEOUT", "soon"),
+        ("FOOTNOTE_LLM_TIMEOUT", "0"),
+        ("FOOTNOTE_LLM_TIMEOUT", "nan"),
+        ("FOOTNOTE_UNSUPPORTED", "hide"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        Settings.from_environment({name: value})

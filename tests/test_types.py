@@ -95,7 +95,7 @@ def test_defaults_of_an_answer() -> None:
 
 def test_every_error_is_a_rag_error() -> None:
     names = [name for name in rag.__all__ if name.endswith("Error")]
-    assert len(names) == 8
+    assert len(names) == 10
     for name in names:
         error = getattr(rag, name)
         assert issubclass(error, rag.RagError), name

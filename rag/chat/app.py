@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ EXAMPLES = (
     "When did Russia annex Crimea?",  # which the article does not say
 )
 QUESTION_LIMIT = 2000  # characters
+REDRAW = 0.1  # seconds between two drawings of an answer that is being written
 DIAL = (
     ("Answers when sure enough, as it was started", ""),
     *((f"Answers when at most {most} % of such answers are wrong", str(most)) for most in (2, 5, 10, 20, 30)),
@@ -98,6 +100,7 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
                     elem_id="fn-box",
                 )
                 ask = gr.Button("Ask", elem_id="fn-ask", variant="primary")
+                stop = gr.Button("Stop", elem_id="fn-stop")  # shown while an answer is awaited: style.css
             dial = gr.Dropdown(
                 DIAL, value="", label="How sure an answer must be", container=False, filterable=False, elem_id="fn-dial"
             )
@@ -115,6 +118,7 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
             concurrency_limit=AT_ONCE,
             **hidden,
         )
+        stop.click(_stopper(opening), inputs=[turns], outputs=outputs, cancels=[asked], **hidden)
         new.click(lambda: (*_first(opening), (), ""), outputs=outputs, cancels=[asked], **hidden)
         gr.api(_api(opening), api_name="ask", concurrency_limit=AT_ONCE)
     blocks.queue(max_size=queue)
@@ -145,16 +149,37 @@ def _asker(opening: Opening) -> Any:
             return
         documents: tuple[Document, ...] = opening.wait().documents if turns else ()
         yield conversation(turns, pending=question, titles=len(documents) > 1), gr.skip(), gr.skip(), ""
+        turn = Turn(question)
         try:
             pipeline = opening.wait()
-            documents = pipeline.documents
-            turn = Turn(question, pipeline.ask(question, max_wrong=float(dial) if dial else None))
+            documents, drawn = pipeline.documents, 0.0
+            history = [turn.answer for turn in turns if turn.answer is not None]
+            for answer in pipeline.stream(question, history=history, max_wrong=float(dial) if dial else None):
+                turn = Turn(question, answer)
+                if answer.claims and not answer.finished and time.monotonic() - drawn > REDRAW:
+                    drawn, so_far = time.monotonic(), (*turns, turn)
+                    yield _drawn(so_far, documents, writing=True), gr.skip(), so_far, gr.skip()
         except Exception as error:
             turn = Turn(question, None, _message(error))
         turns = (*turns, turn)
-        yield conversation(turns, titles=len(documents) > 1), article(documents, turns), turns, gr.skip()
+        yield _drawn(turns, documents), article(documents, turns), turns, gr.skip()
 
     return asker
+
+
+def _drawn(turns: tuple[Turn, ...], documents: tuple[Document, ...], *, writing: bool = False) -> str:
+    return conversation(turns, titles=len(documents) > 1, writing=writing)
+
+
+def _stopper(opening: Opening) -> Any:
+    """A pipeline being opened to the event's function that shows what had come of an answer that was stopped."""
+
+    def stopper(turns: tuple[Turn, ...]) -> tuple[Any, ...]:
+        documents = opening.wait().documents
+        shown = _drawn(turns, documents) if turns else conversation((), examples=_examples(documents))
+        return shown, article(documents, turns), turns, gr.skip()
+
+    return stopper
 
 
 def _message(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from threading import Lock, Thread
 from typing import Protocol
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Asks(Protocol):
-    """What the chat needs of a pipeline; `ask` may be called from several threads at once."""
+    """What the chat needs of a pipeline; its methods may be called from several threads at once."""
 
     @property
     def documents(self) -> tuple[Document, ...]:
@@ -22,6 +22,11 @@ class Asks(Protocol):
 
     def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
         """A question, and how many percent of the answers may be wrong, to its answer. Raises RagError."""
+
+    def stream(
+        self, question: str, *, history: Sequence[Answer] = (), max_wrong: float | None = None
+    ) -> Iterator[Answer]:
+        """A question to its answer as far as it has come; the last one is whole. Raises RagError."""
 
 
 class Opening:

@@ -21,15 +21,21 @@ OOPS = "Something went wrong while answering. The program's log has the details;
 
 
 def conversation(
-    turns: Sequence[Turn], *, pending: str = "", examples: Sequence[str] = (), titles: bool = False
+    turns: Sequence[Turn],
+    *,
+    pending: str = "",
+    examples: Sequence[str] = (),
+    titles: bool = False,
+    writing: bool = False,
 ) -> str:
     """Turns, a question that is being answered, and example questions to the conversation.
 
     The examples show only while nothing has been asked. titles: name the documents, as there are several.
+    writing: the last turn's answer is still being written.
     """
     if not turns and not pending:
         return _welcome(examples)
-    parts = [_turn(turn, number, titles) for number, turn in enumerate(turns, start=1)]
+    parts = [_turn(turn, number, titles, writing and number == len(turns)) for number, turn in enumerate(turns, 1)]
     if pending:
         reading = '<div class="fn-card fn-reading"><span class="fn-dots" aria-hidden="true"></span>Reading…</div>'
         parts.append(_section(len(turns) + 1, pending, reading))
@@ -56,22 +62,27 @@ def _section(number: int, question: str, body: str) -> str:
     return f'<section class="fn-turn" aria-label="Question {number}">{asked}{body}</section>'
 
 
-def _turn(turn: Turn, number: int, titles: bool) -> str:
+def _turn(turn: Turn, number: int, titles: bool, writing: bool = False) -> str:
     if turn.answer is None:
         body = f'<div class="fn-card fn-problem" dir="auto"><p>{escape(turn.problem or OOPS)}</p></div>'
     elif turn.answer.abstained:
         body = _silence(turn.answer, number, titles)
     else:
-        body = _answer(turn.answer, number, titles)
+        body = _answer(turn.answer, number, titles, writing)
+    if turn.answer is not None and turn.answer.understood != turn.answer.question:
+        body = f'<p class="fn-understood" dir="auto">Understood as: {escape(turn.answer.understood)}</p>{body}'
     return _section(number, turn.question, body)
 
 
-def _answer(answer: Answer, turn: int, titles: bool) -> str:
+def _answer(answer: Answer, turn: int, titles: bool, writing: bool) -> str:
     """An answer to its card: the claims with their numbers, the numbered quotes, notes, a way to copy it."""
     claims = " ".join(_claim(answer, claim, turn) for claim in answer.claims) or escape(answer.text)
     parts = [f'<div class="fn-card fn-answer"><p class="fn-text" dir="auto">{claims}</p>']
     if places := pointers(answer, turn):
         parts.append(f'<ol class="fn-sources" aria-label="Sources">{_places(places, titles)}</ol>')
+    if writing:
+        dots = '<p class="fn-reading"><span class="fn-dots" aria-hidden="true"></span>Writing…</p>'
+        return "".join([*parts, dots, "</div>"])
     return "".join([*parts, _notes(answer), _copy(answer), "</div>"])
 
 
