@@ -36,8 +36,8 @@ BASE = {
     "server",
     "facts",
 }
-STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "rerank", "confidence", "reason"}
-STAGES |= {"extract", "generate", "check", "cite"}
+STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
+STAGES |= {"rerank", "extract", "generate", "check", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"asking", "cli", "doctor", "chat", "local"}
 OWNERS = {
