@@ -118,3 +118,11 @@ def test_the_table_says_what_the_figures_say() -> None:
     assert "| `recall@1` | 0.900 | 0.800 to 0.950 |" in text
     assert "the chosen one +0.200 (McNemar p < 0.001) | 0.700 | 0.600 to 0.800 |" in text
     assert "Measured on 2026-01-02, commit abc, a machine; squad2_test on 2026-01-03, commit def." in text
+
+
+def test_the_curve_is_as_sure_as_so_few_questions_allow() -> None:
+    """Eight right and two wrong, told apart: Platt's targets are 9/10 and 1/4, which two groups are fitted with."""
+    sure = np.array([0.1] * 2 + [0.9] * 8)
+    rows = fit.risk_coverage(sure, sure > 0.5, np.full(10, 0.1))
+    assert rows[2] == pytest.approx([0.9, 0.1, 0.8], abs=1e-3)
+    assert rows[0] == pytest.approx([0.0, (8 * 0.1 + 2 * 0.75) / 10, 1.0], abs=1e-3)
