@@ -6,8 +6,10 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
+import pytest
 
 from rag.protocols import Encoding
 from rag.types import Floats, Retrieval
@@ -68,3 +70,9 @@ class RowlessEncoder(HashEncoder):
     def encode_query(self, text: str) -> Encoding:
         made = super().encode_query(text)
         return Encoding(made.vector, None, np.empty(0, np.int64), np.empty((0, 2), np.int64), made.length)
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, opener: Any) -> None:
+    """Whoever opens an encoder gets what `opener` gives."""
+    for module in ("build", "pipeline"):
+        monkeypatch.setattr(f"rag.{module}.open_encoder", opener)
