@@ -46,9 +46,10 @@ def cite_each(
 def exact_answers(drafts: Iterable[Draft], hits: Sequence[Hit]) -> tuple[Excerpt, ...]:
     """Drafts to the words that answer exactly, each of its draft's first source."""
     return tuple(
-        Excerpt(place[0].document, draft.short)
+        Excerpt(place[0].document, short)
         for draft in drafts
         if draft.short and draft.sources and (place := _place(draft.sources[0], hits))
+        for short in draft.short
     )
 
 

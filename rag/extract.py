@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rag.types import Draft, Floats, Retrieval, SentenceId
+from rag.types import Draft, Floats, Retrieval, SentenceId, Span
 
 MOST = 3  # sentences of an answer
 GAIN = 0.13  # a further sentence must raise the share of the question that is matched by this much,
@@ -20,16 +20,35 @@ class ExtractiveAnswerer:
     """An Answerer that copies source sentences: the best one, and others that match what it leaves unmatched."""
 
     def answer(self, retrieval: Retrieval) -> Iterator[Draft]:
-        """A retrieval to one to MOST drafts, each a source sentence word for word, in the document's order."""
+        """A retrieval to one to MOST drafts, each a source sentence word for word, in the document's order.
+
+        Of a question that asks several things, in the order in which it asks them.
+        """
+        if retrieval.asked:
+            yield from _each(retrieval)
+            return
         chosen = choose(retrieval)
         places = sorted(chosen, key=lambda s: (s.hit != chosen[0].hit, s.hit, s.sentence))
         found = {finding.place: finding for finding in retrieval.findings}
         for place in places:
-            passage = retrieval.hits[place.hit].passage
-            start, end = passage.sentences[place.sentence]
             finding = found.get(place)
             exact = finding and (place == chosen[0] or finding.score > SURE)
-            yield Draft(passage.document.text[start:end], (place,), finding.span if finding and exact else None)
+            yield _draft(retrieval, place, (finding.span,) if finding and exact else ())
+
+
+def _each(retrieval: Retrieval) -> Iterator[Draft]:
+    """A retrieval to a draft for each sentence that answers a question in it."""
+    spans: dict[SentenceId, list[Span]] = {}
+    for asked in retrieval.asked:
+        spans.setdefault(asked.place, []).extend([asked.span] if asked.span else [])
+    for place, short in spans.items():
+        yield _draft(retrieval, place, tuple(dict.fromkeys(short)))
+
+
+def _draft(retrieval: Retrieval, place: SentenceId, short: tuple[Span, ...]) -> Draft:
+    passage = retrieval.hits[place.hit].passage
+    start, end = passage.sentences[place.sentence]
+    return Draft(passage.document.text[start:end], (place,), short)
 
 
 @np.errstate(invalid="ignore")  # see `retrieve`

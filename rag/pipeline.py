@@ -26,6 +26,7 @@ from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
 from rag.settings import DEFAULT_MODEL, Settings
+from rag.several import joined, questions
 from rag.text import normalise, parts
 from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
 
@@ -94,8 +95,17 @@ class Pipeline:
         return retrieve(_question(question), self._index, self._encoder, keep)
 
     def read(self, retrieval: Retrieval) -> Retrieval:
-        """A retrieval to the same as it was read: exact answers found, hits and sentences in their new order."""
-        return rerank(self._reader.read(retrieval))
+        """A retrieval to the same as it was read: exact answers found, hits and sentences in their new order.
+
+        When the question asks several things, each of them is also retrieved and read by itself.
+        """
+        whole = rerank(self._reader.read(retrieval))
+        asked = questions(retrieval.question) if retrieval.hits else ()
+        each = [rerank(self._reader.read(self.retrieve(alone, len(retrieval.hits)))) for _, alone in asked]
+        if not each:
+            return whole
+        said = [words for words, _ in asked]
+        return joined(whole, each, said, [self._confidence(part.features) for part in each])
 
     def write(self, retrieval: Retrieval) -> Iterator[Draft]:
         """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""
@@ -130,8 +140,7 @@ class Pipeline:
             yield replace(answer, question=asked, timings=dict(timings))
 
     def _answers(self, retrieval: Retrieval, threshold: float) -> Iterator[Answer]:
-        asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
-        confidence = self._confidence(retrieval.features) if asks else 0.0
+        retrieval, confidence = self._sure(retrieval, threshold)
         withheld = not retrieval.hits or confidence < threshold
         drafts = [] if withheld else list(self._answerer.answer(retrieval))
         text, claims = cite(drafts, retrieval.hits)
@@ -151,6 +160,18 @@ class Pipeline:
             yield answer
         else:
             yield from self._by_model(self._model, retrieval, answer)
+
+    def _sure(self, retrieval: Retrieval, threshold: float) -> tuple[Retrieval, float]:
+        """A retrieval to how sure its answer is; of several questions, without those that are not answered."""
+        if not retrieval.asked:
+            asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
+            return retrieval, self._confidence(retrieval.features) if asks else 0.0
+        shown = tuple(asked for asked in retrieval.asked if asked.confidence >= threshold)
+        if not shown:
+            return retrieval, max(asked.confidence for asked in retrieval.asked)
+        silent = [f"{self._silence()[:-1]}: “{a.question}”" for a in retrieval.asked if a not in shown]
+        told = replace(retrieval, asked=shown, warnings=(*retrieval.warnings, *silent))
+        return told, min(asked.confidence for asked in shown)
 
     def _by_model(self, model: ModelAnswerer, retrieval: Retrieval, embedded: Answer) -> Iterator[Answer]:
         """What the model writes, each sentence checked; when nothing of it holds, the embedded answer."""

@@ -112,12 +112,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One of the questions that a question asks: its words, how sure its answer is, its sentence, the exact answer."""
+
+    question: str
+    confidence: float
+    place: SentenceId
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """What retrieval found: hits in order, and how each of their sentences matches the question.
 
     matches: one float32 array of shape (sentences of the hit, terms of the question) a hit: how well each
         sentence matches each term, at most 1. weights: float32 (terms,), the terms' importance, summing to 1.
     features: named, scale-free figures, to judge whether it is answered. findings: what was read, the likeliest first.
+    asked: the questions in it, when it asks several things.
     """
 
     question: str
@@ -127,6 +138,7 @@ class Retrieval:
     features: Mapping[str, float]
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    asked: tuple[Asked, ...] = ()
 
     @property
     def sentences(self) -> tuple[Excerpt, ...]:
@@ -138,12 +150,13 @@ class Retrieval:
 class Draft:
     """What an answerer yields: one sentence of an answer, and the source sentences that it rests on.
 
-    short: the first source's words that answer exactly. whole: False while being written; the next replaces it.
+    short: the first source's words that answer exactly, for each thing asked. whole: False while being written; the
+        next replaces it.
     """
 
     text: str
     sources: tuple[SentenceId, ...]
-    short: Span | None = None
+    short: tuple[Span, ...] = ()
     whole: bool = True
 
 

@@ -37,7 +37,7 @@ BASE = {
     "facts",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
-STAGES |= {"rerank", "extract", "generate", "check", "cite"}
+STAGES |= {"rerank", "several", "extract", "generate", "check", "cite"}
 BUILD = {"build"}
 PIPELINE = {"pipeline"}
 FACES = {"asking", "cli", "doctor", "chat", "local"}

@@ -43,7 +43,7 @@ def test_text_is_derived_and_never_copied() -> None:
 
 def test_every_record_is_frozen_and_slotted() -> None:
     records: list[Any] = [kind for _, kind in inspect.getmembers(types, dataclasses.is_dataclass)]
-    assert len(records) == 10
+    assert len(records) == 11
     for record in records:
         assert record.__dataclass_params__.frozen, record
         assert "__slots__" in vars(record), record

@@ -1,0 +1,93 @@
+"""A question that asks several things to each of them, and what was read for each to one retrieval.
+
+"Who led them, and when did they come?" is read once for each question in it, so that neither hides the other's answer.
+The figures behind the rules are in `eval/LOG.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations, product
+from typing import NamedTuple
+
+import numpy as np
+
+from rag.text import parts, words
+from rag.types import Asked, Retrieval, SentenceId, Span
+
+MOST = 3  # questions in one
+TRIED = 5  # sentences that may answer each
+_ASKING = r"(?:who|whom|whose|what|which|when|where|why|how)\b"
+_BEFORE = r"(?:(?:at|in|on|by|for|from|to|with|of|about|through|during|into|under|against|since|until)\s+)?"
+_VERB = (
+    r"(?:(?:do|does|did)\s+\w|"
+    r"(?:is|are|was|were|can|could|will|would|has|have|had|should)\s+(?:it|he|she|they|there|this|that|these|those)\b)"
+)
+_NEXT = re.compile(
+    rf"\s*(?:[,;]\s*)?\b(?:and|as well as)\s+(?={_BEFORE}{_ASKING}|{_VERB})|(?<=[?])\s+(?=\w)", re.IGNORECASE
+)
+_ASKS = re.compile(rf"\b{_ASKING}|^\W*{_VERB}|[?]$", re.IGNORECASE)
+
+
+def questions(question: str) -> tuple[tuple[str, str], ...]:
+    """A question to the two or three that it asks, each as asked and as it stands alone; none when it asks one thing.
+
+    The first keeps its words, or is the whole one if they say too little ("What city and what river ..."). To the
+    others, what the first is about is added in brackets, as they mostly mean it ("and when was he born?").
+    """
+    cut = [piece.strip(" ,;") for piece in _NEXT.split(question)]
+    if not 2 <= len(cut) <= MOST or not all(parts(piece) and _ASKS.search(piece) for piece in cut):
+        return ()
+    first = cut[0]
+    about = {part.stems: first[slice(*part.span)] for part in parts(first)}
+    found = [(first, first if len(about) > 1 else question)]
+    for other in cut[1:]:
+        held = set(words(other))
+        carried = " ".join(said for stems, said in about.items() if not stems <= held)
+        found.append((other, f"{other} ({carried})" if carried else other))
+    return tuple(found)
+
+
+def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], confidences: Sequence[float]) -> Retrieval:
+    """A question's retrieval, and each of its questions' own, all of them read, to the first with `asked`.
+
+    Each question gets a sentence: together the best of which no two have one exact answer. A hit that only one of
+    them found comes after the others.
+    """
+    best = max(product(*map(_best, read)), key=lambda chosen: (_apart(chosen), sum(one.score for one in chosen)))
+    hits, matches, asked = list(whole.hits), list(whole.matches), []
+    for part, question, confidence, one in zip(read, said, confidences, best, strict=True):
+        hit = part.hits[one.place.hit]
+        at = next((i for i, other in enumerate(hits) if other.passage == hit.passage), len(hits))
+        if at == len(hits):
+            hits.append(replace(hit, score=min(hit.score, hits[-1].score)))
+            matches.append(np.zeros((len(hit.sentence_scores), len(whole.weights)), np.float32))
+        asked.append(Asked(question, confidence, SentenceId(at, one.place.sentence), one.exact and one.exact[1]))
+    return replace(whole, hits=tuple(hits), matches=tuple(matches), asked=tuple(asked))
+
+
+class _Candidate(NamedTuple):
+    """A sentence, its exact answer (the document's id, and the span there) if there is one, and its score."""
+
+    place: SentenceId
+    exact: tuple[str, Span] | None
+    score: float
+
+
+def _best(part: Retrieval) -> list[_Candidate]:
+    """A retrieval to its best sentences, the best first."""
+    exact = {f.place: (part.hits[f.place.hit].passage.document.id, f.span) for f in part.findings}
+    places = [(SentenceId(i, j), s) for i, hit in enumerate(part.hits) for j, s in enumerate(hit.sentence_scores)]
+    ranked = sorted(places, key=lambda entry: -entry[1])[:TRIED]
+    return [_Candidate(place, exact.get(place), score) for place, score in ranked]
+
+
+def _apart(chosen: Sequence[_Candidate]) -> bool:
+    """Whether no two sentences have one exact answer."""
+    exact = [one.exact for one in chosen if one.exact]
+    return not any(
+        id == other and span.start < theirs.end and theirs.start < span.end
+        for (id, span), (other, theirs) in combinations(exact, 2)
+    )
