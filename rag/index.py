@@ -234,8 +234,12 @@ class Index:
         """The passages nearest a unit row (d,): at most `count`, their cosines by number."""
         import faiss
 
-        faiss.omp_set_num_threads(1)  # of this thread: for one row its own would only wait, and wear the cores
-        scores, numbers = self._dense.search(vector[None], min(count, len(self)))
+        threads = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(1)  # for one row more would only wait, and wear the cores
+        try:
+            scores, numbers = self._dense.search(vector[None], min(count, len(self)))
+        finally:
+            faiss.omp_set_num_threads(threads)  # torch, if the caller uses it, counts on them
         # FAISS pads what it cannot fill with -1.
         return {int(n): float(s) for n, s in zip(numbers[0], scores[0], strict=True) if n >= 0}
 

@@ -132,6 +132,18 @@ def test_dense_equals_brute_force(
     assert [found[number] for number in found] == pytest.approx([float(expected[number]) for number in found], abs=1e-6)
 
 
+def test_a_search_leaves_the_threads_to_others(opened: Index, encoder: HashEncoder) -> None:
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    try:
+        faiss.omp_set_num_threads(3)
+        assert opened.dense(encoder.encode_query("Who?").vector, 1)
+        assert faiss.omp_get_max_threads() == 3
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("count", [1, 3, 1000])
 def test_bm25_equals_its_formula(opened: Index, passages: list[Passage], question: str, count: int) -> None:
