@@ -4,8 +4,9 @@
 
 Without a set: `eval/dialogues.jsonl` on the article, the share of the turns after the first whose best sentence is one
 of the gold ones. With one (`docs.jsonl`, `qa.jsonl` with "history" and "doc_ids"): recall@5 of the answerable turns
-after the first over the whole pool. Beside the rule: the question as it is, and plain concatenation with the question
-before it; McNemar's exact p of the rule against either. --index keeps the pool's index in a folder.
+after the first over the whole pool, and of first questions asked after another conversation's turns (switches of the
+topic). Beside the rule: the question as it is, and plain concatenation with the question before it; McNemar's exact p
+of the rule against either. --index keeps the pool's index in a folder.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from rag import Answer, Pipeline, Settings, build_index
 
 DIALOGUES = Path(__file__).parent / "dialogues.jsonl"
 WAYS = ("rule", "as it is", "concatenated")
+SWITCH = "switch"
 DEPTH = 5
 
 
@@ -50,7 +52,7 @@ def dialogues(pipeline: Pipeline, path: Path = DIALOGUES) -> list[Asked]:
                 wanted = set(turn["evidence"])
                 ways = [answer.sentences]
                 for text in (turn["question"], f"{history[-1].question} {turn['question']}"):
-                    ways.append(pipeline.retrieve(text).sentences)
+                    ways.append(pipeline.read(pipeline.retrieve(text)).sentences)
                 found = tuple(bool(way) and way[0].text in wanted for way in ways)
                 asked.append(Asked(turn["question"], answer.understood, turn["kind"], found))
             history.append(answer)
@@ -58,21 +60,34 @@ def dialogues(pipeline: Pipeline, path: Path = DIALOGUES) -> list[Asked]:
 
 
 def of_set(pipeline: Pipeline, folder: Path) -> list[Asked]:
-    """A set's answerable turns after the first to follow-ups; what the agent said is in the history."""
-    asked = []
+    """A set's answerable turns after the first to follow-ups; what the agent said is in the history.
+
+    Its first questions too, of the kind SWITCH: each after the turns of the last conversation before it about others
+    of the documents.
+    """
+    asked: list[Asked] = []
+    talks: list[tuple[list[tuple[str, str]], set[str]]] = []
     for line in read(folder / "qa.jsonl", {"id": str, "question": str, "answerable": bool}):
-        entry = line.entry
-        said = [text for role, text in entry["history"] if role == "user"]
-        if not entry["answerable"] or not said or not entry["doc_ids"]:
+        entry, wanted = line.entry, set(line.entry["doc_ids"] or ())
+        history, kind = turns(entry["history"]), str(entry.get("multi_turn"))
+        if history:
+            talks.append((history, wanted))
+        if not entry["answerable"] or not wanted:
             continue
-        history = turns(entry["history"])
-        answer = pipeline.ask(entry["question"], history=history)
-        ways = [answer.hits] + [
-            pipeline.retrieve(text).hits for text in (entry["question"], f"{said[-1]} {entry['question']}")
-        ]
-        found = tuple(any(hit.passage.document.id in entry["doc_ids"] for hit in way[:DEPTH]) for way in ways)
-        asked.append(Asked(entry["question"], answer.understood, str(entry.get("multi_turn")), found))
+        if not history:
+            kind = SWITCH
+            history = next((told for told, held in reversed(talks) if not held & wanted), [])
+        if history:
+            asked.append(_followed(pipeline, entry["question"], history, kind, wanted))
     return asked
+
+
+def _followed(pipeline: Pipeline, question: str, history: list[tuple[str, str]], kind: str, wanted: set[str]) -> Asked:
+    answer = pipeline.ask(question, history=history)
+    texts = (question, f"{history[-1][0]} {question}")
+    ways = [answer.hits] + [pipeline.read(pipeline.retrieve(text)).hits for text in texts]
+    found = tuple(any(hit.passage.document.id in wanted for hit in way[:DEPTH]) for way in ways)
+    return Asked(question, answer.understood, kind, found)
 
 
 def turns(history: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
@@ -88,18 +103,26 @@ def turns(history: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
 
 def report(asked: Sequence[Asked]) -> dict[str, float]:
     """Follow-ups to the share that each way finds, with the rule's p against the others, and by what it did."""
-    columns = {way: [bool(a.found[i]) for a in asked] for i, way in enumerate(WAYS)}
-    shares = {way: sum(column) / max(1, len(column)) for way, column in columns.items()}
-    print(f"{len(asked)} follow-ups")
-    for way, share in shares.items():
-        p = "" if way == "rule" else f"  (the rule against it: McNemar p {mcnemar(columns['rule'], columns[way]):.3g})"
-        print(f"  {way}: {share:.3f}{p}")
+    followed = [a for a in asked if a.kind != SWITCH]
+    shares = _shares("follow-ups", followed)
     for name, chosen in (("changed", True), ("left as they are", False)):
-        part = [a for a in asked if (a.understood != a.question) is chosen]
+        part = [a for a in followed if (a.understood != a.question) is chosen]
         figures = ", ".join(
             f"{way} {sum(a.found[i] for a in part) / max(1, len(part)):.3f}" for i, way in enumerate(WAYS)
         )
         print(f"  of the {len(part)} {name}: {figures}")
+    if switched := [a for a in asked if a.kind == SWITCH]:
+        shares |= {f"switch.{way}": share for way, share in _shares("switches of the topic", switched).items()}
+    return shares
+
+
+def _shares(name: str, asked: Sequence[Asked]) -> dict[str, float]:
+    columns = {way: [bool(a.found[i]) for a in asked] for i, way in enumerate(WAYS)}
+    shares = {way: sum(column) / max(1, len(column)) for way, column in columns.items()}
+    print(f"{len(asked)} {name}")
+    for way, share in shares.items():
+        p = "" if way == "rule" else f"  (the rule against it: McNemar p {mcnemar(columns['rule'], columns[way]):.3g})"
+        print(f"  {way}: {share:.3f}{p}")
     return shares
 
 

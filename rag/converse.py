@@ -2,7 +2,7 @@
 
 The rule carries words over when a question points back (it, they, that one), lacks what it is about (how soon?), or
 goes on (and ...?, what about ...?). It then names, in brackets, what the last question was about: its content words,
-and the first names in its answer, which often is what "he" or "it" stands for. A question that stands alone is left
+and the first name in its answer, which often is what "he" or "it" stands for. A question that stands alone is left
 as it is. The figures behind the constants are in `eval/LOG.md`.
 """
 
@@ -20,7 +20,7 @@ Turn = tuple[str, str]  # a question, and the text of its answer
 History = Sequence[Answer | Turn]
 FEW = 2  # content words: a question of no more lacks what it is about
 CARRIED = 12  # words that are carried over at the most
-NAMED = 3  # names of its answer
+NAMED = 1  # names of its answer
 SEEN = 3  # turns that a model is shown
 WRITTEN = 60  # tokens of a question that a model writes
 _BACK = re.compile(
@@ -75,7 +75,7 @@ def _content(text: str) -> list[str]:
 
 
 def _about(turns: Sequence[Turn], question: str) -> list[str]:
-    """The words of the last question that a question leaves out, at most CARRIED, and NAMED names of its answer.
+    """The words of the last question that a question leaves out, at most CARRIED, and NAMED of the names in its answer.
 
     When the last question says nothing more, those of the one before it.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.followups import DIALOGUES, dialogues, main, of_set, report, turns
+from eval.followups import DIALOGUES, SWITCH, dialogues, main, of_set, report, turns
 from rag import Pipeline, packaged_corpus, read_folder
 from tests.scripted import write_rows
 
@@ -47,6 +47,15 @@ def test_a_sets_follow_ups_are_those_with_an_answer_and_a_history(pipeline: Pipe
     (asked,) = of_set(pipeline, tmp_path)
     assert asked.found == (True, True, True)
     assert report([asked]) == {"rule": 1.0, "as it is": 1.0, "concatenated": 1.0}
+
+
+def test_a_first_question_is_asked_after_another_conversation(pipeline: Pipeline, tmp_path: Path) -> None:
+    other = {"question": "Why?", "answerable": False, "doc_ids": None, "history": [["user", "What is cheese?"]]}
+    first = {"question": "Which region in France has their name?", "answerable": True, "doc_ids": ["mixed.txt"]}
+    write_rows(tmp_path / "qa.jsonl", [{**other, "id": "1"}, {**first, "id": "2", "history": []}])
+    (asked,) = of_set(pipeline, tmp_path)
+    assert (asked.kind, asked.found) == (SWITCH, (True, True, True))
+    assert report([asked])["switch.rule"] == 1.0
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
