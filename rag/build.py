@@ -65,7 +65,7 @@ def build_index(
     for line in left_out:
         say(f"left out: {line}")
     _check(texts)
-    encoder = encoder or open_encoder(settings.model, settings.cache, say=say)
+    encoder = encoder or open_encoder(settings.model, settings.cache, compute=settings.compute, say=say)
     cap = min(CAP, encoder.limit)
     inputs = indexes.inputs_hash(texts, encoder, RECIPE)
     with locked(out):

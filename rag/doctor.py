@@ -10,9 +10,9 @@ from rag.confidence import load_confidence
 from rag.errors import IndexMissingError, RagError
 from rag.folders import current
 from rag.index import REBUILD, Index
-from rag.models import export_folder, find_model, fingerprint_of
+from rag.models import computing, export_folder, find_model, fingerprint_of
 from rag.reader import packaged_reader
-from rag.settings import Settings
+from rag.settings import FLOAT32, Settings
 from rag.tokens import ENCODING, count_tokens
 
 
@@ -51,12 +51,17 @@ def _model(settings: Settings) -> str:
 
 
 def _export(settings: Settings, deep: bool) -> str:
-    folder = export_folder(settings.cache, fingerprint_of(find_model(settings.model)))
-    try:
-        version = current(folder, mend=f"remove {folder}; it is exported anew when next needed", deep=deep)
-    except IndexMissingError:
-        return "not exported yet; the first question or build does it"
-    return f"exported to {version.path}"
+    """The export of the settings' model, and if they ask for another computation than float32, that one's too."""
+    weights, facts = fingerprint_of(find_model(settings.model)), []
+    for compute in dict.fromkeys((FLOAT32, settings.compute)):
+        folder = export_folder(settings.cache, computing(weights, compute))
+        kind, first = ("", "question or build") if compute == FLOAT32 else (f" in {compute}", "build")
+        try:
+            version = current(folder, mend=f"remove {folder}; it is exported anew when next needed", deep=deep)
+            facts.append(f"exported{kind} to {version.path}")
+        except IndexMissingError:
+            facts.append(f"not exported{kind} yet; the first {first} does it")
+    return "; ".join(facts)
 
 
 def _index(settings: Settings, deep: bool) -> str:
@@ -69,7 +74,8 @@ def _index(settings: Settings, deep: bool) -> str:
     for folder in folders:
         index = Index.open(folder, deep=deep)
         counts = index.manifest["counts"]
-        facts.append(f"{folder}, {counts['documents']} document(s), {counts['passages']} passage(s)")
+        computed = "" if index.compute == FLOAT32 else f", encoded in {index.compute}"
+        facts.append(f"{folder}, {counts['documents']} document(s), {counts['passages']} passage(s){computed}")
     return "; ".join(facts) + (
         ", every byte checked" if deep else f" (every byte: --deep; rebuild: {REBUILD.format('DIR')})"
     )

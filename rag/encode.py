@@ -4,11 +4,13 @@ A model is exported once, by the hash of its files, into the user's cache: one O
 `sentence_embedding` (pooled, unit) and `token_embeddings`, beside its tokenizer. The export is accepted only
 if it equals sentence-transformers on the probe texts; then nothing imports torch again. A model whose export
 is refused runs in torch; one without a fast tokenizer or token rows gives sentence rows only. Either says so.
+In int8, the export is made anew from that one, beside it, and accepted if its rows point nearly the same way.
 With `graph`, the only import of sentence-transformers.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,11 @@ import numpy as np
 from rag.errors import IndexDamagedError, IndexMissingError, ModelError, StorageError
 from rag.folders import current, locked, publish
 from rag.graph import Run, torch_run, write_graph
-from rag.models import GIVE_ANOTHER, export_folder, find_model, fingerprint_of
+from rag.models import GIVE_ANOTHER, computed, computing, export_folder, find_model, fingerprint_of
+from rag.probe import INT8_TOLERANCE, TOLERANCE, difference, turned
 from rag.protocols import Encoder, Encoding
-from rag.runtime import open_graph, open_tokenizer
+from rag.runtime import open_graph, open_tokenizer, write_int8
+from rag.settings import FLOAT32, INT8
 from rag.types import Floats, Ints
 
 if TYPE_CHECKING:
@@ -30,13 +34,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 BATCH = 32
 CHUNK = 128  # texts sorted by length together, so that a batch needs little padding; some seconds' work
-TOLERANCE = 1e-4
-PROBES = (
-    "Who?",
-    "The Normans gave their name to Normandy, a region in France.",
-    "Emoji 😀, é, 中文, “curly quotes”.",
-    "A longer text, so that padding and truncation are tried as well; " * 40,
-)
 
 
 class TokenEncoder:
@@ -141,23 +138,34 @@ def _rowless(row: Floats, length: int) -> Encoding:
 
 
 def open_encoder(
-    model: str, cache: Path, *, fingerprint: str | None = None, say: Callable[[str], None] = lambda line: None
+    model: str,
+    cache: Path,
+    *,
+    compute: str = FLOAT32,
+    fingerprint: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Encoder:
     """A model's id or folder to its encoder, exported first if the cache has no export of it.
 
-    fingerprint: the one that an index was built with; an export of it is used without looking for the model.
-    say: told, in a line, what takes long. Raises ModelError, StorageError.
+    compute: FLOAT32 or INT8; a model that cannot be exported so computes in 32 bits, which its fingerprint shows.
+    fingerprint: the one that an index was built with, which says both the weights and what is computed in; an export
+    of it is used without looking for the model. say: told, in a line, what takes long or is not as asked.
+    Raises ModelError, StorageError.
     """
     if fingerprint and (ready := _exported(cache, fingerprint)):
         return ready
     path = find_model(model)
     found = fingerprint_of(path)
-    if fingerprint and found != fingerprint:
+    wanted, compute = computed(fingerprint or computing(found, compute))
+    if found != wanted:
         raise ModelError(
-            f"the index was built with other weights of {model} ({fingerprint[:12]}…) than those in {path} "
+            f"the index was built with other weights of {model} ({wanted[:12]}…) than those in {path} "
             f"({found[:12]}…); rebuild it: footnote index, or restore the weights"
         )
-    return _exported(cache, found) or _export(model, path, found, cache, say)
+    if ready := _exported(cache, computing(found, compute)):
+        return ready
+    encoder = _exported(cache, found) or _export(model, path, found, cache, say)
+    return _in_int8(encoder, cache, say) if compute == INT8 else encoder
 
 
 def _exported(cache: Path, fingerprint: str) -> Encoder | None:
@@ -217,38 +225,52 @@ def _export(model: str, path: Path, fingerprint: str, cache: Path, say: Callable
         write_graph(graph, facts["inputs"], folder / "model.onnx")
         (folder / "tokenizer.json").write_text(tokenizer.to_str(), "utf-8")
         encoder = TokenEncoder(open_tokenizer(folder / "tokenizer.json"), _onnx(folder, facts["inputs"]), facts)
-        if (difference := _difference(encoder, loaded)) > TOLERANCE:
-            raise ModelError(f"the export differs from sentence-transformers by {difference:.1g}")
+        if (far := difference(encoder, loaded)) > TOLERANCE:
+            raise ModelError(f"the export differs from sentence-transformers by {far:.1g}")
         return facts
 
+    made = _written(cache, fingerprint, write)
+    if not isinstance(made, str):
+        return made
+    say(f"{model} cannot be exported to ONNX ({made}): it runs in torch, slower")
+    return TokenEncoder(tokenizer, run, facts)
+
+
+def _written(cache: Path, fingerprint: str, write: Callable[[Path], Mapping[str, Any]]) -> Encoder | str:
+    """Write an export that the cache has not; the encoder over it, or why there can be none. Raises StorageError."""
     folder = export_folder(cache, fingerprint)
     try:
         with locked(folder):
             if not (ready := _exported(cache, fingerprint)):  # else another process was quicker
                 publish(folder, write)
                 ready = _exported(cache, fingerprint)
-        if ready:
-            return ready
-        reason = "it does not open again"
+        return ready or "it does not open again"
     except StorageError:
         raise
-    except Exception as error:  # the exporter raises anything; the model still works in torch
-        reason = str(error) or type(error).__name__
-    say(f"{model} cannot be exported to ONNX ({reason.splitlines()[0]}): it runs in torch, slower")
-    return TokenEncoder(tokenizer, run, facts)
+    except Exception as error:  # exporters raise anything; the model still works without
+        return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _difference(encoder: TokenEncoder, loaded: SentenceTransformer) -> float:
-    """The largest difference of an encoder from sentence-transformers, over the probes' rows and token rows."""
-    rows = loaded.encode_document(list(PROBES), normalize_embeddings=True, show_progress_bar=False)
-    states = loaded.encode_document(list(PROBES), output_value="token_embeddings", show_progress_bar=False)
-    worst = 0.0
-    for row, state, made in zip(rows, states, encoder.encode_passages(PROBES), strict=True):
-        worst = max(worst, float(np.abs(row - made.vector).max()))
-        tokens = state.cpu().numpy()
-        tokens = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
-        assert made.tokens is not None
-        first = len(tokens) - len(made.tokens)  # special tokens and the prompt's come before, one may follow
-        best = min(float(np.abs(tokens[at : at + len(made.tokens)] - made.tokens).max()) for at in range(first + 1))
-        worst = max(worst, best)
-    return worst
+def _in_int8(encoder: Encoder, cache: Path, say: Callable[[str], None]) -> Encoder:
+    """An encoder to the same that computes in int8, exported beside it; itself, which is said, if that cannot be."""
+    say(f"preparing the encoder {encoder.model} in int8 (once; some seconds) ...")
+    fingerprint = computing(encoder.fingerprint, INT8)
+
+    def write(fresh: Path) -> Mapping[str, Any]:
+        try:
+            source = current(export_folder(cache, encoder.fingerprint), mend="footnote index")
+        except IndexMissingError:
+            raise ModelError("it is not exported") from None
+        facts = {**source.manifest, "fingerprint": fingerprint}
+        shutil.copy(source.path / "tokenizer.json", fresh)
+        write_int8(source.path / "model.onnx", fresh / "model.onnx")
+        made = TokenEncoder(open_tokenizer(fresh / "tokenizer.json"), _onnx(fresh, facts["inputs"]), facts)
+        if (far := turned(encoder, made)) > INT8_TOLERANCE:
+            raise ModelError(f"its rows turn away by {far:.2g}")
+        return facts
+
+    made = _written(cache, fingerprint, write)
+    if not isinstance(made, str):
+        return made
+    say(f"{encoder.model} cannot compute in int8 ({made}): it computes in float32")
+    return encoder

@@ -18,7 +18,7 @@ The only import of faiss and bm25s.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ import numpy as np
 from rag import codes
 from rag.errors import IndexDamagedError, StorageError
 from rag.folders import Version, current, publish, sha256_text
+from rag.models import computed
 from rag.protocols import Encoder, Encoding
+from rag.settings import DEFAULT_MODEL, FLOAT32, Settings
 from rag.text import words
 from rag.types import Document, Floats, Ints, Passage, Span
 
@@ -179,6 +181,7 @@ class Index:
         path, self.manifest = version.path, version.manifest
         self.model: str = self.manifest["encoder"]["model"]
         self.fingerprint: str = self.manifest["encoder"]["fingerprint"]
+        self.compute = computed(self.fingerprint)[1]
         self.folder = path.parent
         with (path / "documents.jsonl").open(encoding="utf-8", newline="\n") as file:
             self.documents = tuple(Document(**json.loads(line)) for line in file)
@@ -222,6 +225,19 @@ class Index:
             raise StorageError(f"cannot read {error.filename}: {error.strerror}") from error
         except Exception as error:  # what numpy, json, faiss and bm25s raise on files that are not theirs
             raise IndexDamagedError(f"the index in {folder} is damaged ({error}); rebuild: {rebuild}") from error
+
+    def unlike(self, settings: Settings) -> Iterator[str]:
+        """The settings to a line for each that asks for another encoder than the index was built with."""
+        if settings.model not in {DEFAULT_MODEL, self.model}:
+            yield (
+                f"the index in {self.folder} is asked with the model it was built with, {self.model}; "
+                f"FOOTNOTE_MODEL ({settings.model}) counts when an index is built"
+            )
+        if settings.compute not in {FLOAT32, self.compute}:
+            yield (
+                f"the index in {self.folder} is asked in {self.compute}, as it was built; "
+                f"FOOTNOTE_COMPUTE ({settings.compute}) counts when an index is built"
+            )
 
     def __len__(self) -> int:
         return len(self._passages)

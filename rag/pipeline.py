@@ -25,7 +25,7 @@ from rag.reason import reason
 from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
-from rag.settings import DEFAULT_MODEL, Settings
+from rag.settings import Settings
 from rag.several import joined, questions
 from rag.text import normalise, parts
 from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
@@ -63,11 +63,8 @@ class Pipeline:
         settings = settings or Settings.from_environment()
         folder = Path(index) if index is not None else settings.index or packaged_index(settings, encoder, say)
         opened = indexes.Index.open(folder)
-        if encoder is None and settings.model not in {DEFAULT_MODEL, opened.model}:
-            say(
-                f"the index in {folder} is asked with the model it was built with, {opened.model}; "
-                f"FOOTNOTE_MODEL ({settings.model}) counts when an index is built"
-            )
+        for line in opened.unlike(settings) if encoder is None else ():
+            say(line)
         encoder = encoder or open_encoder(opened.model, settings.cache, fingerprint=opened.fingerprint, say=say)
         if encoder.fingerprint != opened.fingerprint:
             raise IndexDamagedError(

@@ -14,6 +14,7 @@ from rag.errors import SettingsError
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 LONGEST_SILENCE = 3600  # seconds
 UNSUPPORTED = ("mark", "drop")
+FLOAT32, INT8 = COMPUTES = ("float32", "int8")
 _ADDRESS = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
 
 
@@ -29,6 +30,8 @@ class Settings:
 
     index: a built index folder (FOOTNOTE_INDEX); None is the packaged article's, built once in the cache.
     model: a sentence-transformers id or folder to build with (FOOTNOTE_MODEL).
+    compute: what the encoder computes in when an index is built (FOOTNOTE_COMPUTE): "float32", or "int8", which is
+        faster and a little less exact. An index is asked in what it was built in.
     cache: where exports and the packaged article's index are kept (FOOTNOTE_CACHE).
     max_wrong: at most this many percent of the answers shown should be wrong (FOOTNOTE_MAX_WRONG), of questions a
         third of which the sources do not answer; 100 always answers.
@@ -51,6 +54,7 @@ class Settings:
     llm_key: str = field(default="", repr=False)
     llm_timeout: float = 60.0
     unsupported: str = "mark"
+    compute: str = FLOAT32
 
     def __post_init__(self) -> None:
         if isinstance(self.max_wrong, bool | str) or not 0 <= self.max_wrong <= 100:
@@ -75,6 +79,8 @@ class Settings:
             )
         if self.unsupported not in UNSUPPORTED:
             raise SettingsError(f"FOOTNOTE_UNSUPPORTED is {self.unsupported!r}; give one of {', '.join(UNSUPPORTED)}")
+        if self.compute not in COMPUTES:
+            raise SettingsError(f"FOOTNOTE_COMPUTE is {self.compute!r}; give one of {', '.join(COMPUTES)}")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -93,6 +99,7 @@ class Settings:
             llm_key=env.get("FOOTNOTE_LLM_KEY", ""),
             llm_timeout=60.0 if timeout is None else timeout,
             unsupported=env.get("FOOTNOTE_UNSUPPORTED") or "mark",
+            compute=env.get("FOOTNOTE_COMPUTE") or FLOAT32,
         )
 
 

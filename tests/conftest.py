@@ -22,7 +22,9 @@ TEXT = (
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Block every connection but to the loopback, and clear the user's own settings."""
-    for name in "INDEX MODEL MAX_WRONG THRESHOLD DATA LLM_URL LLM_MODEL LLM_KEY LLM_TIMEOUT UNSUPPORTED".split():
+    for (
+        name
+    ) in "INDEX MODEL MAX_WRONG THRESHOLD DATA LLM_URL LLM_MODEL LLM_KEY LLM_TIMEOUT UNSUPPORTED COMPUTE".split():
         monkeypatch.delenv(f"FOOTNOTE_{name}", raising=False)
     pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
     yield

@@ -508,6 +508,45 @@ def test_serving_reaches_for_nothing(served: Served) -> None:
     assert not [address for address in served.connections() if "127.0.0.1" not in address]
 
 
+# Asks two questions and has their answers told, asks a third, has that told as well: prints what is kept each time.
+ENDPOINT_KEEPS = """
+import time
+from starlette.testclient import TestClient
+from rag.chat import app as page, serve
+from rag.chat.opening import Opening
+from tests.test_chat import Scripted
+opening = Opening(Scripted)
+blocks = page.build(opening, 5)
+page.build = lambda *given: blocks
+with TestClient(serve.make_app(opening, 5, frozenset())) as client:
+    sessions, queue = blocks.state_holder, blocks._queue
+    def kept():
+        held = (sessions.session_data, sessions.time_last_used, queue.pending_event_ids_session)
+        return [len(each) for each in (*held, queue.pending_messages_per_session)]
+    def asked(question):
+        return client.post("/gradio_api/call/ask", json={"data": [question]}).json()["event_id"]
+    def told(event):
+        return client.get(f"/gradio_api/call/ask/{event}").text.splitlines()[0]
+    print(told(asked("What?")), told(asked("refuse")), kept())
+    unread = asked("other")
+    while queue.event_ids_to_events:
+        time.sleep(0.05)
+    print(kept(), told(unread), kept())
+    print(len(queue.event_analytics), queue.cached_event_analytics_summary, sessions.capacity == page.SESSIONS)
+"""
+
+
+@pytest.mark.browser
+def test_nothing_is_left_of_a_question_once_the_endpoint_has_told_its_answer() -> None:
+    call = [sys.executable, "-W", "ignore", "-c", ENDPOINT_KEEPS]
+    ran = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    assert ran.stdout.splitlines() == [
+        "event: complete event: error [0, 0, 0, 0]",
+        "[1, 1, 1, 1] event: complete [0, 0, 0, 0]",  # an answer that nobody fetched is kept for who may
+        "1 {'functions': {}} True",
+    ]
+
+
 def test_importing_the_chat_loads_nothing_heavy() -> None:
     code = "import sys, rag.chat; print([m for m in ('gradio', 'fastapi', 'uvicorn') if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

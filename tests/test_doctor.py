@@ -119,6 +119,29 @@ def test_an_export_whole_and_damaged(settings: Settings, model: Path) -> None:
     assert found.detail.endswith(f"remove {folder}; it is exported anew when next needed")
 
 
+def test_int8s_export_is_looked_at_when_it_is_set(settings: Settings, model: Path) -> None:
+    in_int8 = Settings(cache=settings.cache, compute="int8")
+    assert findings(in_int8)["encoder"].detail == (
+        "not exported yet; the first question or build does it; not exported in int8 yet; the first build does it"
+    )
+    folders = [export_folder(settings.cache, fingerprint_of(model) + kind) for kind in ("", ".int8")]
+    for folder in folders:
+        with locked(folder):
+            publish(folder, lambda path: {"n": (path / "model.onnx").write_bytes(b"graph")})
+    detail = f"exported to {folders[0] / 'v1'}; exported in int8 to {folders[1] / 'v1'}"
+    assert findings(in_int8)["encoder"] == Finding("encoder", True, detail)
+    (folders[1] / "v1" / "model.onnx").write_bytes(b"grapH")
+    assert findings(settings)["encoder"].well
+    assert findings(in_int8)["encoder"].detail.endswith(f"remove {folders[1]}; it is exported anew when next needed")
+
+
+def test_an_index_in_int8_is_told(tmp_path: Path, settings: Settings, encoder: HashEncoder) -> None:
+    encoder.fingerprint += ".int8"
+    build_index([make_document("One é.", id="a")], tmp_path / "one", settings=settings, encoder=encoder)
+    found = findings(Settings(index=tmp_path / "one", cache=settings.cache))["index"]
+    assert found.detail.startswith(f"{tmp_path / 'one'}, 1 document(s), 1 passage(s), encoded in int8 (every byte")
+
+
 def test_damage_in_a_large_export_is_found_with_deep(
     settings: Settings, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -16,15 +17,10 @@ import numpy as np
 import pytest
 
 from rag import Encoder, Encoding, IndexDamagedError, ModelError, Pipeline, Settings, build_index, make_document, models
-from rag.encode import (
-    BATCH,
-    PROBES,
-    TOLERANCE,
-    TokenEncoder,
-    open_encoder,
-)
-from rag.models import export_folder, find_model, fingerprint_of
-from rag.settings import DEFAULT_MODEL
+from rag.encode import BATCH, TokenEncoder, open_encoder
+from rag.models import computed, computing, export_folder, find_model, fingerprint_of
+from rag.probe import INT8_TOLERANCE, PROBES, TOLERANCE, turned
+from rag.settings import COMPUTES, DEFAULT_MODEL, FLOAT32, INT8
 from rag.types import Floats, Ints
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,6 +172,13 @@ def test_a_fingerprint_is_of_names_and_bytes(tmp_path: Path) -> None:
     moved = shutil.copytree(tmp_path, tmp_path.parent / "moved é")
     assert fingerprint_of(moved) == third
     assert export_folder(Path("cache"), third) == Path("cache") / "encoders" / third[:16]
+
+
+def test_a_fingerprint_tells_what_is_computed_in() -> None:
+    weights = "0123456789abcdef" * 4
+    assert [computing(weights, compute) for compute in COMPUTES] == [weights, f"{weights}.int8"]
+    assert [computed(computing(weights, compute)) for compute in COMPUTES] == [(weights, c) for c in COMPUTES]
+    assert export_folder(Path("cache"), f"{weights}.int8") == Path("cache") / "encoders" / "0123456789abcdef.int8"
 
 
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *files: str) -> None:
@@ -450,6 +453,76 @@ def test_an_export_that_differs_is_refused_and_the_model_runs_in_torch(
     assert said[1].endswith("): it runs in torch, slower")
     assert not (export_folder(tmp_path, encoder.fingerprint) / "CURRENT").exists()
     check_equal(encoder, reference(tiny / "bert"), [MIXED, "who is in the water"])
+
+
+@pytest.mark.model
+def test_int8_is_made_beside_the_export_and_turns_little_from_it(real: Encoder, article: Pipeline) -> None:
+    encoder = open_encoder(DEFAULT_MODEL, article.settings.cache, compute=INT8)
+    assert encoder.fingerprint == f"{real.fingerprint}.int8"
+    assert 0 < turned(real, encoder) < INT8_TOLERANCE
+    graphs = [export_folder(article.settings.cache, e.fingerprint) / "v1" / "model.onnx" for e in (real, encoder)]
+    assert graphs[1].stat().st_size < graphs[0].stat().st_size / 3
+    for one, other in zip(real.encode_passages(TEXTS), encoder.encode_passages(TEXTS), strict=True):
+        assert one.vector @ other.vector > 0.9
+        assert (one.ids.tolist(), one.offsets.tolist()) == (other.ids.tolist(), other.offsets.tolist())
+
+
+@pytest.mark.model
+def test_an_index_is_asked_in_what_it_was_built_in(tiny: Path, tmp_path: Path) -> None:
+    own = {"model": str(tiny / "bert"), "cache": tmp_path / "cache", "threshold": 0.0}
+    settings = {compute: Settings(compute=compute, **own) for compute in COMPUTES}  # type: ignore[arg-type]
+    document, said = make_document(f"{MIXED}\r\nRice is in the water.", id="d"), list[str]()
+    made = {c: build_index([document], tmp_path / c, settings=settings[c], say=said.append).folder for c in COMPUTES}
+    assert said[2:] == [f"preparing the encoder {own['model']} in int8 (once; some seconds) ...", said[1]]
+    found = {c: Pipeline.open(made[c], settings=settings[FLOAT32], say=said.append).encoder for c in COMPUTES}
+    assert [computed(found[c].fingerprint) for c in COMPUTES] == [(fingerprint_of(tiny / "bert"), c) for c in COMPUTES]
+    assert 0 < turned(found[FLOAT32], found[INT8]) < INT8_TOLERANCE
+    assert len(said) == 4
+    assert not build_index([document], made[INT8], settings=settings[INT8]).changed
+    Pipeline.open(made[FLOAT32], settings=settings[INT8], say=said.append)
+    assert said[4:] == [
+        f"the index in {made[FLOAT32]} is asked in float32, as it was built; FOOTNOTE_COMPUTE (int8) counts when an "
+        "index is built"
+    ]
+    shutil.rmtree(tmp_path / "cache")  # what the index names is made anew
+    again = Pipeline.open(made[INT8], settings=settings[FLOAT32]).encoder
+    assert again.fingerprint == found[INT8].fingerprint
+    assert turned(found[INT8], again) == pytest.approx(0, abs=1e-5)
+    with pytest.raises(IndexDamagedError, match=r"built with another encoder .* rebuild: footnote index"):
+        Pipeline.open(made[INT8], settings=settings[FLOAT32], encoder=found[FLOAT32])
+
+
+@pytest.mark.model
+def test_int8_that_turns_too_far_is_refused_and_says_so(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.encode.INT8_TOLERANCE", 0.0)
+    said: list[str] = []
+    encoder = open_encoder(str(tiny / "bert"), tmp_path, compute=INT8, say=said.append)
+    assert encoder.fingerprint == fingerprint_of(tiny / "bert")
+    assert re.fullmatch(
+        r".* cannot compute in int8 \(its rows turn away by [\d.e-]+\): it computes in float32", said[-1]
+    )
+    assert not (export_folder(tmp_path, f"{encoder.fingerprint}.int8") / "CURRENT").exists()
+
+
+@pytest.mark.model
+def test_a_model_that_is_not_exported_computes_in_float32_and_says_so(tiny: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    encoder = open_encoder(str(tiny / "static"), tmp_path, compute=INT8, say=said.append)
+    assert encoder.fingerprint == fingerprint_of(tiny / "static")
+    assert said[-1] == f"{tiny / 'static'} cannot compute in int8 (it is not exported): it computes in float32"
+
+
+@pytest.mark.model
+def test_making_int8_leaves_everybodys_logging_alone(tiny: Path, tmp_path: Path) -> None:
+    code = (
+        "import logging, sys; from pathlib import Path; from rag.encode import open_encoder;"
+        "open_encoder(sys.argv[1], Path(sys.argv[2]), compute='int8'); assert not logging.root.handlers"
+    )
+    call = [sys.executable, "-W", "error::UserWarning", "-c", code, str(tiny / "bert"), str(tmp_path)]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 @pytest.mark.model

@@ -112,6 +112,12 @@ def test_callers_start_together_and_errors_are_counted() -> None:
     assert 15 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"]
 
 
+def test_growth_is_told_of_the_run_and_of_its_second_half() -> None:
+    held = iter([100.0, 130.0, 140.0, 141.0, 141.5])
+    found = load._rounds("ask", lambda question: Outcome(ANSWERED, 0), ["Who?"] * 8, lambda: next(held))
+    assert (found["ask.resident_mb"], found["ask.growth_mb"], found["ask.growth_second_half_mb"]) == (100, 41.5, 1.5)
+
+
 @pytest.mark.model
 def test_the_program_says_what_it_measured(tmp_path: Path) -> None:
     call = [sys.executable, "-m", "eval.load", "--questions", "8", "--json", str(tmp_path / "load.json")]

@@ -190,10 +190,12 @@ def test_growth_and_load_are_told_too() -> None:
     parts = {"per_second": 31.4, "p50_ms": 9.6, "p95_ms": 20.0, "p99_ms": 30.0, "failed": 0.0}
     load = {f"{way}.8.{part}": value for way in ("ask", "chat") for part, value in parts.items()}
     load |= {"ask.growth_mb": 1.2, "chat.growth_mb": -3.0, "crowd.answered": 204.0, "crowd.busy": 96.0}
+    load["ask.growth_second_half_mb"] = 0.4
     text = report.load_text({"questions": 2000, "crowd.failed": 0.0, **load, **place})
     assert "| 8, `ask` from threads | 31 | 10 | 20 | 30 | 0 |" in text
     assert "| 8, the chat's endpoint | 31 | 10 | 20 | 30 | 0 |" in text
-    assert "ask +1 MB, chat -3 MB. 300 callers at once: 204 answered, 96 told that it is busy, 0 failed." in text
+    assert "ask +1 MB (+0 in its second half), chat -3 MB. 300 callers at once: 204 answered, 96 told that" in text
+    assert "it is busy, 0 failed." in text
 
 
 def test_the_committed_figures_fit_the_readme() -> None:

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from rag import (
     read_folder,
 )
 from rag.confidence import Confidence, load_confidence
+from rag.models import computed, computing
 from rag.retrieve import KEPT
-from rag.settings import DEFAULT_MODEL
+from rag.settings import DEFAULT_MODEL, INT8
 from tests.conftest import TEXT
 from tests.fakes import HashEncoder, RowlessEncoder, opens
 
@@ -499,6 +501,29 @@ def test_a_model_that_is_set_and_not_the_indexs_is_told(
         f"the index in {built} is asked with the model it was built with, hash; "
         "FOOTNOTE_MODEL (some/other) counts when an index is built"
     ] * (model == "some/other")
+
+
+def test_what_is_computed_in_goes_to_the_encoder_and_an_index_in_other_is_told(
+    tmp_path: Path, settings: Settings, encoder: HashEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_encoder(model: str, cache: Path, *, compute: str = "", **named: Any) -> HashEncoder:
+        encoder.fingerprint = named.get("fingerprint") or computing("f" * 64, compute)
+        return encoder
+
+    opens(monkeypatch, open_encoder)
+    in_int8, said = replace(settings, compute=INT8), list[str]()
+    document = make_document("Rice is cooked in water 😀.", id="d")
+    for compute, own in (("float32", settings), (INT8, in_int8)):
+        build_index([document], tmp_path / compute, settings=own)
+        for asking in (settings, in_int8):
+            Pipeline.open(tmp_path / compute, settings=asking, say=said.append)
+            assert computed(encoder.fingerprint) == ("f" * 64, compute)
+    assert said == [
+        f"the index in {tmp_path / 'float32'} is asked in float32, as it was built; "
+        "FOOTNOTE_COMPUTE (int8) counts when an index is built"
+    ]
+    assert not build_index([document], tmp_path / INT8, settings=in_int8).changed
+    assert build_index([document], tmp_path / INT8, settings=settings).changed
 
 
 def test_an_encoder_without_token_rows_falls_back_and_says_so(tmp_path: Path, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from rag.settings import DEFAULT_MODEL
 def test_defaults() -> None:
     settings = Settings()
     assert (settings.index, settings.model, settings.max_wrong, settings.threshold) == (None, DEFAULT_MODEL, 10.0, None)
+    assert settings.compute == "float32"
     assert settings.cache == user_cache_path("footnote", appauthor=False)
     assert Settings.from_environment({}) == settings
 
@@ -28,13 +29,14 @@ def test_every_variable(tmp_path: Path) -> None:
             "FOOTNOTE_CACHE": str(tmp_path / "😀"),
             "FOOTNOTE_MAX_WRONG": "5",
             "FOOTNOTE_THRESHOLD": "0.25",
+            "FOOTNOTE_COMPUTE": "int8",
         }
     )
-    assert found == Settings(tmp_path / "中文 é", "some/model", tmp_path / "😀", 5.0, 0.25)
+    assert found == Settings(tmp_path / "中文 é", "some/model", tmp_path / "😀", 5.0, 0.25, compute="int8")
 
 
 def test_an_empty_variable_is_unset() -> None:
-    names = ("INDEX", "MODEL", "CACHE", "MAX_WRONG", "THRESHOLD")
+    names = ("INDEX", "MODEL", "CACHE", "MAX_WRONG", "THRESHOLD", "COMPUTE")
     assert Settings.from_environment({f"FOOTNOTE_{name}": "" for name in names}) == Settings()
 
 
@@ -117,6 +119,8 @@ def test_the_model_server_is_off_unless_named_and_its_settings_are_checked() -> 
         ("FOOTNOTE_LLM_TIMEOUT", "0"),
         ("FOOTNOTE_LLM_TIMEOUT", "nan"),
         ("FOOTNOTE_UNSUPPORTED", "hide"),
+        ("FOOTNOTE_COMPUTE", "int4"),
+        ("FOOTNOTE_COMPUTE", "INT8"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

@@ -82,10 +82,17 @@ def load_text(found: Mapping[str, Any]) -> str:
         name = "`ask` from threads" if way == "ask" else "the chat's endpoint"
         cells = (f"{found[f'{key}.{part}']:.0f}" for part in ("per_second", "p50_ms", "p95_ms", "p99_ms", "failed"))
         lines.append(f"| {callers}, {name} | " + " | ".join(cells) + " |")
-    grown = ", ".join(f"{way} {found[f'{way}.growth_mb']:+.0f} MB" for way in ("ask", "chat"))
+    grown = ", ".join(f"{way} {_grown(found, way)}" for way in ("ask", "chat"))
     crowd = f"{found['crowd.answered']:.0f} answered, {found['crowd.busy']:.0f} told that it is busy"
     crowd += f", {found['crowd.failed']:.0f} failed"
     return "\n".join([*lines, "", f"Memory over the run: {grown}. 300 callers at once: {crowd}. {_place(found)}", ""])
+
+
+def _grown(found: Mapping[str, Any], way: str) -> str:
+    """Figures of load to how much memory a way to ask took over the run, and of that in its second half, if known."""
+    second = found.get(f"{way}.growth_second_half_mb")
+    told = "" if second is None else f" ({second:+.0f} in its second half)"
+    return f"{found[f'{way}.growth_mb']:+.0f} MB{told}"
 
 
 def _place(found: Mapping[str, Any]) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+# Else every question's end makes a table of the last 10,000, for a page of figures that is switched off.
+os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000000"
+os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 
 import gradio as gr
 
@@ -38,6 +42,8 @@ DIAL = (
     ("Answers always, however unsure", "100"),
 )
 AT_ONCE = 4  # questions of all sessions together that are answered at a time
+SESSIONS = 1000  # conversations that are kept; then the one that was longest unused is forgotten
+_TOLD = re.compile(r"/call/(?:v2/)?ask/(\w+)/?$")  # where the endpoint tells an answer
 
 HEADER = (
     '<header class="fn-header"><h1 class="fn-name">Footnote<sup aria-hidden="true">1</sup></h1>'
@@ -59,9 +65,12 @@ def mount(app: Any, opening: Opening, queue: int) -> None:
     """
     style, script = ((HERE / name).read_text("utf-8") for name in ("style.css", "chat.js"))
     theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    blocks = build(opening, queue)
+    blocks.state_session_capacity = SESSIONS  # which only gradio's own `launch` would take as an argument
+    app.add_middleware(_forgetting, blocks=blocks)
     gr.mount_gradio_app(
         app,
-        build(opening, queue),
+        blocks,
         path="/",
         theme=theme.set(body_background_fill="#faf8f4", body_background_fill_dark="#16181a"),
         head=f"<style>{style}</style><script>{script}</script>",
@@ -123,6 +132,24 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
         gr.api(_api(opening), api_name="ask", concurrency_limit=AT_ONCE)
     blocks.queue(max_size=queue)
     return blocks
+
+
+def _forgetting(app: Any, blocks: gr.Blocks) -> Any:
+    """An ASGI application to the same one, in which nothing is left of a question to the endpoint once it is answered.
+
+    gradio makes each a session of its own, named as its event, and keeps the session and the answer that it was told.
+    """
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+        if told := _TOLD.search(scope.get("path", "")):
+            waiting, sessions = blocks._queue.pending_event_ids_session, blocks.state_holder
+            if waiting.get(told[1]) == set():  # told to the end
+                queued = blocks._queue.pending_messages_per_session
+                for kept in (waiting, queued, sessions.session_data, sessions.time_last_used):
+                    kept.pop(told[1], None)
+
+    return wrapped
 
 
 def _first(opening: Opening) -> tuple[str, str]:
