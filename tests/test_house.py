@@ -47,7 +47,7 @@ OWNERS = {
     "torch": {"rag.graph"},
     "sentence_transformers": {"rag.encode", "rag.graph"},
     "transformers": {"rag.encode"},
-    "onnx": {"rag.encode"},
+    "onnx": {"rag.encode", "rag.runtime"},
     "onnxruntime": {"rag.reader", "rag.runtime"},
     "tokenizers": {"rag.encode", "rag.reader", "rag.runtime"},
     "huggingface_hub": {"rag.models"},
