@@ -2,8 +2,9 @@
 
 A claim is supported by a few source sentences when nothing in it contradicts them (numbers, names, negations: see
 `facts`), none of them gives orders to a model, and they cover its content: how well late interaction matches its
-words there, the worst matched among them, and how many of its neighbouring words are neighbours there. The
-coefficients are data (`check.json`); how they were fitted, and the figures, are in `eval/LOG.md`.
+words there, the worst matched among them, how many of its neighbouring words are neighbours there, and what the
+reader that was trained on claims says of them. The coefficients are data (`check.json`, by `python -m eval.fit_check`);
+the figures are in `eval/LOG.md`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SHORT = 3  # content words: a claim of fewer is only supported by a sentence tha
 NEAR = 5  # words apart that still count as neighbours
 KEPT = 64  # passages whose token rows are kept
 
-Signal = Callable[[str, Sequence[str]], Mapping[str, float]]  # a claim and its evidence to further features
+Verdicts = Callable[[str, Sequence[str]], Sequence[float]]  # a claim and texts to log odds that each supports it
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,14 @@ class Judgement:
 class Checker:
     """A check of claims against hits; threads may share it.
 
-    signal: further features of a claim and its evidence, by name, for which `check.json` must have weights.
+    verdicts: what reads a claim with its evidence; without it, the coefficients that were fitted without it count.
     """
 
-    def __init__(self, encoder: Encoder, signal: Signal | None = None) -> None:
-        self._encoder, self._signal = encoder, signal
+    def __init__(self, encoder: Encoder, verdicts: Verdicts | None = None) -> None:
+        self._encoder, self._verdicts = encoder, verdicts
         self._kept: OrderedDict[tuple[str, Span], _Source] = OrderedDict()
         self._lock = Lock()
-        self.model = load_model()
+        self.model = load_model("plain" if verdicts is None else "read")
 
     def __call__(self, draft: Draft, hits: Sequence[Hit]) -> tuple[Verdict, Sequence[SentenceId]]:
         """A draft to its verdict and its support: the sentences it names, else the best there are.
@@ -106,15 +107,19 @@ class Checker:
     def judge(self, text: str, places: Sequence[SentenceId], hits: Sequence[Hit]) -> Judgement:
         """A claim and some of the hits' sentences to how well they support it."""
         sources = [self._source(hit.passage) for hit in hits]
-        return self._judge(self._claim(text), places, sources)
+        return self._judge(self._claim(text), places, sources, always=True)
 
     def places(self, text: str, hits: Sequence[Hit]) -> list[list[SentenceId]]:
         """A claim to the sentences of the hits that may support it, the likeliest first."""
         return self.best(self._claim(text), [self._source(hit.passage) for hit in hits])
 
-    def _judge(self, claim: _Claim, places: Sequence[SentenceId], sources: Sequence[_Source]) -> Judgement:
+    def _judge(
+        self, claim: _Claim, places: Sequence[SentenceId], sources: Sequence[_Source], *, always: bool = False
+    ) -> Judgement:
+        """A claim and places to their judgement; what disagrees is read only if `always`."""
         evidence = " ".join(sources[hit].texts[sentence] for hit, sentence in places)
         before = " ".join(sources[hit].before[sentence] for hit, sentence in places)
+        against = tuple(disagreements(claim.text, evidence, before, _known(sources)))
         matched = np.sort(_matched(claim, places, sources))
         features = {
             "late": float(matched.mean()) if len(matched) else 0.0,
@@ -123,11 +128,9 @@ class Checker:
             "words": len(set(claim.stems) & set(words(evidence))) / max(1, len(set(claim.stems))),
             "numbers": float(len(numbers(claim.text) - numbers(evidence))),
         }
-        if self._signal is not None:
-            features |= self._signal(claim.text, [evidence])
-        return Judgement(
-            self.model(features), tuple(disagreements(claim.text, evidence, before, _known(sources))), features
-        )
+        if self._verdicts is not None and (always or not against):
+            features["verdict"] = self._verdicts(claim.text, [evidence])[0]
+        return Judgement(self.model(features), against, features)
 
     def best(self, claim: _Claim, sources: Sequence[_Source]) -> list[list[SentenceId]]:
         """A claim and the sources to places that may support it: single ones, then the best with what it lacks."""
@@ -253,7 +256,7 @@ class Support:
 
 
 @cache
-def load_model() -> Support:
-    """The packaged coefficients."""
-    data = json.loads(resources.files("rag").joinpath("check.json").read_text("utf-8"))
+def load_model(name: str) -> Support:
+    """The packaged coefficients: `plain`, or `read` for a checker that reads."""
+    data = json.loads(resources.files("rag").joinpath("check.json").read_text("utf-8"))[name]
     return Support(data["intercept"], data["weights"], data["threshold"])

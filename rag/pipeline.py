@@ -21,7 +21,7 @@ from rag.folders import current, locked, sha256_text
 from rag.generate import ModelAnswerer
 from rag.load import packaged_corpus, read_folder
 from rag.protocols import Answerer, Encoder, Encoding, Reader
-from rag.reader import open_reader
+from rag.reader import open_reader, open_verifier
 from rag.reason import reason
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
@@ -119,7 +119,7 @@ class Pipeline:
         self._confidence = load_confidence()
         self._reader = reader or open_reader(self._confidence.reader)
         self._answerer: Answerer = ExtractiveAnswerer()
-        self._check = Checker(encoder)
+        self.checker = Checker(encoder, lambda *claim: open_verifier(self._confidence.reader).verdicts(*claim))
         self._server = server_of(settings) if settings.llm_url else None
         self._model = ModelAnswerer(self._server) if self._server else None
         self.threshold = self._threshold(settings.max_wrong) if settings.threshold is None else settings.threshold
@@ -239,7 +239,7 @@ class Pipeline:
         yield answer
         try:
             drafts, drop = model.answer(retrieval, said.append), self.settings.unsupported == "drop"
-            for text, claims in cite_each(drafts, retrieval.hits, self._check, drop=drop):
+            for text, claims in cite_each(drafts, retrieval.hits, self.checker, drop=drop):
                 answer = replace(answer, text=text, claims=claims, warnings=(*retrieval.warnings, *said))
                 yield answer
         except ServerError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import pytest
@@ -96,17 +97,26 @@ def test_what_is_too_long_to_be_read_is_unsupported(encoder: HashEncoder) -> Non
     assert Checker(encoder)(Draft(claim, (SentenceId(0, 0),)), hits)[0] is Verdict.UNSUPPORTED
 
 
-def test_a_further_signal_has_its_say(encoder: HashEncoder) -> None:
+def test_what_is_read_has_its_say_unless_facts_speak_against_it(encoder: HashEncoder) -> None:
     seen = []
 
-    def signal(claim: str, evidence: object) -> dict[str, float]:
-        seen.append(claim)
-        return {"reader": 1.0}
+    def verdicts(claim: str, texts: Sequence[str]) -> list[float]:
+        seen.append((claim, *texts))
+        return [said for _ in texts]
 
-    hits = hits_of("Salt is added at the end.")
-    judgement = Checker(encoder, signal).judge("Salt is added.", [SentenceId(0, 0)], hits)
-    assert judgement.features["reader"] == 1.0
-    assert seen == ["Salt is added."]
+    hits, salt = hits_of("Salt is added at the end of 3 hours."), SentenceId(0, 0)
+    check = Checker(encoder, verdicts)
+    scores = []
+    for said in (-8.0, 8.0):
+        judgement = check.judge("Salt is added at the end.", [salt], hits)
+        assert judgement.features["verdict"] == said
+        scores.append(judgement.score)
+    assert scores[0] < check.model.threshold < scores[1]
+    assert check(Draft("Salt is added at the end.", (salt,)), hits) == (Verdict.SUPPORTED, [salt])
+    assert seen[-1] == ("Salt is added at the end.", "Salt is added at the end of 3 hours.")
+    seen.clear()
+    assert check(Draft("Salt is added at the end of 4 hours.", (salt,)), hits)[0] is Verdict.UNSUPPORTED
+    assert not seen
 
 
 def test_the_swaps_are_300_of_rewordings_that_change_much() -> None:
