@@ -6,11 +6,12 @@ DIR is FOOTNOTE_DATA when not given. Figures are those of `eval.measure`, as far
 the evidence as the index's own sentences:
 given.*     each question asked of an index of its own documents alone
 open.*      of one index of all the set's documents. Here recall@k, mrr and ndcg@5 are of documents: the distinct
-            documents of all candidates, in order; recall@k is 1 when one of the question's is among the first k.
+            documents of the hits and then of all candidates, in order; recall@k is 1 when one of the question's is
+            among the first k.
             "Unanswerable" is relative to the question's own document; another of the pool may answer it
-ablation.*  with --ablations, recall@1 and recall@5 of the single rankings that the hits' traces keep, and of dense +
-            BM25 by reciprocal-rank fusion; the chosen ranking's lead (`.lead`) with its paired bootstrap interval,
-            and the exact p of McNemar's test (`.mcnemar_p`)
+ablation.*  with --ablations, recall@1 and recall@5 of retrieval's order before anything is read, of the single rankings
+            that the hits' traces keep, and of dense + BM25 by reciprocal-rank fusion; the chosen ranking's lead
+            (`.lead`) with its paired bootstrap interval, and the exact p of McNemar's test (`.mcnemar_p`)
 index_bytes.*   the pool's index: bytes of each of its parts, and of all, for each byte of text
 """
 
@@ -33,7 +34,7 @@ from eval.sets import load_set
 from rag import Document, Encoder, Hit, Pipeline, Settings, build_index
 
 ALL = 1_000_000  # hits: every candidate
-CHOSEN = "chosen"
+CHOSEN, RETRIEVAL = "chosen", "retrieval"
 DEPTHS = (1, 5)
 
 
@@ -104,7 +105,7 @@ def open_figures(pool: Pipeline, questions: Sequence[Question], *, ablations: bo
     """Each question, asked of the whole pool, to the `open.` and, if wanted, the `ablation.` figures."""
     asked = ask_all(pool, questions)
     about = [i for i, question in enumerate(questions) if question.answerable and question.documents]
-    ranked = {i: rankings(pool.retrieve(questions[i].text, ALL).hits) for i in about}
+    ranked = {i: rankings(pool.retrieve(questions[i].text, ALL).hits, asked[i].answer.hits) for i in about}
     wanted = {i: questions[i].documents for i in about}
     rows: list[Ratios] = [{} for _ in asked]
     scores = metrics.ranking_scores([ranked[i][CHOSEN] for i in about], [wanted[i] for i in about])
@@ -138,14 +139,17 @@ def in_sentences(asked: Asked) -> Asked:
     return replace(asked, question=replace(asked.question, evidence=tuple(sorted(set(evidence)))))
 
 
-def rankings(hits: Sequence[Hit]) -> dict[str, list[str]]:
-    """All candidates to the ids of their documents, each once, best first: as chosen, and by each ranking alone."""
+def rankings(hits: Sequence[Hit], shown: Sequence[Hit]) -> dict[str, list[str]]:
+    """All candidates to the ids of their documents, each once, best first.
+
+    chosen: as shown, those that were read first; retrieval: before they were read; and by each ranking alone.
+    """
     ranks = {name: [hit.trace[name].rank for hit in hits] for name in (hits[0].trace if hits else ())}
-    orders = {CHOSEN: list(range(len(hits)))}
-    orders |= {name: sorted(range(len(hits)), key=listed.__getitem__) for name, listed in ranks.items()}
+    orders = {name: [hits[i] for i in sorted(range(len(hits)), key=r.__getitem__)] for name, r in ranks.items()}
     if {"dense", "bm25"} <= ranks.keys():
-        orders["dense+bm25"] = metrics.fused([ranks["dense"], ranks["bm25"]])
-    return {name: metrics.first_distinct(hits[i].passage.document.id for i in order) for name, order in orders.items()}
+        orders["dense+bm25"] = [hits[i] for i in metrics.fused([ranks["dense"], ranks["bm25"]])]
+    orders |= {CHOSEN: [*shown, *hits], RETRIEVAL: list(hits)}
+    return {name: metrics.first_distinct(hit.passage.document.id for hit in order) for name, order in orders.items()}
 
 
 def ablation_figures(

@@ -8,7 +8,8 @@ and reader found. Its questions are those of the set's articles that the reader 
 half, which has GOLD_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. Its
 figures are of predictions out of folds (over the articles, and over the gold questions). The risk-coverage curve, on
 which the dial rests, is that of the gold questions, weighted so that a third is unanswerable: their predictions out of
-folds are calibrated anew (Platt), and a row says how many of the answers shown are expected to be wrong.
+folds are calibrated anew (Platt, 1999, with his targets), and a row says how many of the answers shown are expected
+to be wrong.
 """
 
 from __future__ import annotations
@@ -181,7 +182,10 @@ def risk_coverage(
     order = np.argsort(confidences)
     sure, good, own = confidences[order], right[order], weights[order]
     odds = np.log(sure / (1 - sure))[:, None]
-    model = LogisticRegression(C=1e6, max_iter=1000).fit(odds, good, sample_weight=own * len(own))
+    targets = np.where(good, (good.sum() + 1) / (good.sum() + 2), 1 / ((~good).sum() + 2))  # as sure as so many allow
+    both, label = np.concatenate([odds, odds]), np.repeat([True, False], len(own))
+    shares = np.concatenate([own * targets, own * (1 - targets)]) * len(own)
+    model = LogisticRegression(C=1e6, max_iter=1000).fit(both, label, sample_weight=shares)
     wrong = _above(own * (1 - model.predict_proba(odds)[:, 1])) / _above(own)
     rows = zip([0.0, *sure[1:].tolist()], wrong.tolist(), _above(own).tolist(), strict=True)
     return [[round(value, 4) for value in row] for row in rows]

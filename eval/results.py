@@ -22,6 +22,7 @@ GOLD = (
     "ece", "latency_p50_ms", "latency_p95_ms",
 )  # fmt: skip
 OPEN = ("recall@1", "recall@5", "mrr", "sentence_first", "sentence_recall@3", "em", "f1", "auroc", "ece", "aurc")
+ABLATIONS = ("retrieval", "dense", "bm25", "dense+bm25", "late_sentence", "late_passage")
 GIVEN = ("em", "f1", "sentence_first", "auroc", "f1_best", "f1_shipped", "ece", "aurc")
 XQUAD = ("given.em", "given.f1", "open.recall@1", "open.em", "open.f1")
 
@@ -64,12 +65,12 @@ def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any], x
         *(_row(f"XQuAD `{name}`", xquad, name) for name in XQUAD if name in xquad),
         "",
         f"squad2_test, {squad['n_answerable']} answerable questions over its pooled texts (nothing was tuned "
-        "on it), and the single rankings that the chosen one fuses:",
+        "on it), beside the order before reading and the single rankings that are fused:",
         "",
         "| | figure | interval |",
         "|---|---|---|",
         *(_row(f"`{name}`", squad, f"open.{name}") for name in OPEN if f"open.{name}" in squad),
-        *(_ablation(squad, name) for name in ("dense", "bm25", "dense+bm25", "late_sentence", "late_passage")),
+        *(_ablation(squad, name) for name in ABLATIONS),
         "",
         f"Measured on {gold['date']}, commit {gold.get('commit', 'unknown')}, {gold['machine']}.",
         "",

@@ -199,6 +199,7 @@ class Index:
             shape = (self.manifest["counts"]["tokens"], self.manifest["code"]["width"])
             self._tokens = np.memmap(path / "tokens.codes", np.uint8, "r", shape=shape)
             self._places = np.load(path / "token_places.npy", allow_pickle=False)
+            self._lengths = np.diff(self._places)
             self._firsts = np.cumsum([0, *(len(passage.sentences) for passage in self._passages)])
             self._terms = np.load(path / "frequencies.npy", allow_pickle=False)
 
@@ -231,6 +232,9 @@ class Index:
 
     def dense(self, vector: Floats, count: int) -> dict[int, float]:
         """The passages nearest a unit row (d,): at most `count`, their cosines by number."""
+        import faiss
+
+        faiss.omp_set_num_threads(1)  # of this thread: for one row its own would only wait, and wear the cores
         scores, numbers = self._dense.search(vector[None], min(count, len(self)))
         # FAISS pads what it cannot fill with -1.
         return {int(n): float(s) for n, s in zip(numbers[0], scores[0], strict=True) if n >= 0}
@@ -257,7 +261,7 @@ class Index:
         if self._tokens is None:
             return None
         parts = [(self._firsts[number], self._firsts[number + 1]) for number in numbers]
-        lengths = np.concatenate([np.diff(self._places[first : last + 1]) for first, last in parts])
+        lengths = np.concatenate([self._lengths[first:last] for first, last in parts])
         held = [self._tokens[self._places[first] : self._places[last]] for first, last in parts]
         return codes.cosines(np.concatenate(held), rows, self.manifest["code"]["bits"]), lengths
 

@@ -23,6 +23,7 @@ from rag.load import packaged_corpus, read_folder
 from rag.protocols import Answerer, Encoder, Encoding, Reader
 from rag.reader import open_reader, open_verifier
 from rag.reason import reason
+from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
 from rag.settings import DEFAULT_MODEL, Settings
@@ -173,8 +174,8 @@ class Pipeline:
         return retrieve(_question(question), self._index, self._encoder, keep)
 
     def read(self, retrieval: Retrieval) -> Retrieval:
-        """A retrieval to the same as it was read: exact answers found, sentences in their new order."""
-        return self._reader.read(retrieval)
+        """A retrieval to the same as it was read: exact answers found, hits and sentences in their new order."""
+        return rerank(self._reader.read(retrieval))
 
     def write(self, retrieval: Retrieval) -> Iterator[Draft]:
         """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""

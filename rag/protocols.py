@@ -72,7 +72,7 @@ class Reader(Protocol):
     """Finds exact answers in the sentences that were retrieved."""
 
     def read(self, retrieval: Retrieval) -> Retrieval:
-        """A retrieval to the same with what was found in its sentences, and these in their new order."""
+        """A retrieval to the same with what was found in its sentences."""
 
 
 class Answerer(Protocol):

@@ -33,9 +33,6 @@ QUESTION, WINDOW = 128, 104  # tokens that are read at most, of the question and
 LONGEST = 20  # tokens of an answer
 LONGEST_CLAIM, LONGEST_TEXT = 64, 160  # tokens that are read at most, when a claim is checked
 MOST = 5  # windows
-RANK = 0.4  # the most that a finding adds to its sentence's score, or takes from it
-SCALE = 4.0  # log odds that give three quarters of it
-FLOOR = -10.0
 AT_ONCE = 2  # questions that are read at a time: each takes some 50 MB, and uses every core
 CLS, SEP = 101, 102
 MEND = "install footnote again (in a checkout: git checkout reader rag/confidence.json; or fit anew: make reader)"
@@ -107,7 +104,7 @@ class Reader:
         return common_ids(self._tokenizer)
 
     def read(self, retrieval: Retrieval) -> Retrieval:
-        """A retrieval to the same with its findings; sentences in which an answer was found rank higher."""
+        """A retrieval to the same with its findings."""
         hits = retrieval.hits
 
         @cache
@@ -126,12 +123,10 @@ class Reader:
         question = np.array(ids[:QUESTION], np.int64)
         scores = self._run(question, [np.concatenate([part.ids for _, part in window]) for window in windows])
         findings = found_in(windows, len(question) + 2, *scores)
-        ranked = _reranked(hits, findings)
-        features = {**retrieval.features, **_features(hits, ranked, findings)}
         warnings = retrieval.warnings
         if len(ids) > QUESTION:
             warnings += (f"The question has {len(ids)} tokens; the reader read only its first {QUESTION}.",)
-        return replace(retrieval, hits=ranked, findings=findings, features=features, warnings=warnings)
+        return replace(retrieval, findings=findings, warnings=warnings)
 
     def verdicts(self, claim: str, texts: Sequence[str]) -> list[float]:
         """A claim (or a question) and texts to the verdict on each: log odds that it supports (or answers) it."""
@@ -179,38 +174,6 @@ def common_ids(tokenizer: Tokenizer) -> Ints:
 def matches(question: NDArray[np.integer], window: NDArray[np.integer], common: Ints) -> Ints:
     """Question and window ids to the window's marks: 0 not in the question, 1 a common id, 2 one that tells."""
     return np.where(np.isin(window, question), np.where(np.isin(window, common), 1, 2), 0)
-
-
-def _reranked(hits: Sequence[Hit], findings: Sequence[Finding]) -> tuple[Hit, ...]:
-    """Hits to the same with what was found in their sentences added to the sentences' scores."""
-    gains = {f.place: RANK * float(np.tanh((f.score + f.answerable / 2) / SCALE)) for f in findings}
-    lowest = min(gains.values(), default=0.0)  # for sentences that were not read
-    return tuple(
-        replace(
-            hit,
-            sentence_scores=tuple(
-                score + gains.get(SentenceId(i, j), lowest) for j, score in enumerate(hit.sentence_scores)
-            ),
-        )
-        for i, hit in enumerate(hits)
-    )
-
-
-def _features(before: Sequence[Hit], hits: Sequence[Hit], findings: Sequence[Finding]) -> dict[str, float]:
-    """What reading says of the whole, and of the sentence that now is first, by name; nothing read counts as FLOOR.
-
-    best: the best answer's score. verdict: the surest window's. span: the score of the first sentence's exact answer.
-    match: what retrieval gave that sentence before it was read.
-    """
-    ranked = [(score, -i, -j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)]
-    _, i, j = max(ranked)
-    span = next((finding.score for finding in findings if finding.place == (-i, -j)), FLOOR)
-    found = {
-        "best": max((finding.score for finding in findings), default=FLOOR),
-        "verdict": max((finding.answerable for finding in findings), default=FLOOR),
-        "span": span,
-    }
-    return {name: max(FLOOR, value) for name, value in found.items()} | {"match": before[-i].sentence_scores[-j]}
 
 
 def embedding_tables(weights: Path) -> tuple[Floats, ...]:

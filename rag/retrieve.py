@@ -11,15 +11,13 @@ import numpy as np
 
 from rag.protocols import Encoder, Encoding, Store
 from rag.text import names, words
-from rag.types import Floats, Hit, Retrieval, Signal
+from rag.types import Floats, Hit, Ints, Retrieval, Signal
 
-DEPTH = 100  # candidates from the dense ranking, and from BM25
+DEPTH = 40  # candidates from the dense ranking, and from BM25
 KEPT = 10  # hits returned
 CONTEXT = 0.5  # of its passage's late interaction, in a sentence's score
 WEIGHTS = {"late_sentence": 1.0, "late_passage": 1.0, "bm25": 0.25}
 WEIGHTS_WITHOUT_TOKENS = {"dense": 1.0, "bm25": 1.0}
-
-Matches = list[Floats]  # a candidate's sentences against the question's terms: (sentences, terms) each
 
 
 @np.errstate(invalid="ignore")  # OpenBLAS may read past a row's end, and raises that flag for what lies there
@@ -30,8 +28,7 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     the encoder's own token rows) gives each of the question's terms its best cosine in every sentence and passage;
     their mean is weighted by the terms' rarity. The scores are standardised over the candidates, since they carry
     more than their order, and summed with WEIGHTS. A sentence's score is the mean of its own late interaction and of
-    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's;
-    then comes what it matches and the best sentence does not, so that the second fact of a question ranks high too.
+    that together with the sentence before it, which often says who "he" is, and CONTEXT of its passage's.
     """
     encoding = encoder.encode_query(question)
     asked = words(question)
@@ -46,48 +43,49 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
         mix = WEIGHTS
     else:
         matches, weights = _by_words(asked, store, numbers)
-    sentence = [(m + _with_previous(m)) @ weights / 2 for m in matches]
-    passage = np.array([m.max(axis=0) @ weights for m in matches], np.float32)
-    rankings |= {"late_sentence": np.array([s.max() for s in sentence], np.float32), "late_passage": passage}
+    counts = np.array([len(store.passage(number).sentences) for number in numbers], np.int64)
+    ends = np.cumsum(counts)
+    starts = ends - counts
+    both = _with_previous(matches, starts)
+    sentence = np.asarray((matches + both) @ weights / 2, np.float32)
+    passage = _best_of(matches, starts) @ weights
+    rankings |= {"late_sentence": _best_of(sentence, starts), "late_passage": passage}
     scores = sum((weight * _standardised(rankings[name]) for name, weight in mix.items()), np.zeros(len(numbers)))
     order = np.argsort(-scores, kind="stable")
     ranks = {name: np.argsort(np.argsort(-values, kind="stable")) + 1 for name, values in rankings.items()}
-    in_order = [matches[i] for i in order]
-    ranked = _with_gains([sentence[i] + CONTEXT * passage[i] for i in order], in_order, weights)
-    kept = tuple(in_order[:keep])
+    places = [slice(starts[i], ends[i]) for i in order[:keep]]
     hits = tuple(
         Hit(
             passage=store.passage(numbers[i]),
             score=float(scores[i]),
-            sentence_scores=tuple(float(s) for s in of_hit),
+            sentence_scores=tuple((sentence[place] + CONTEXT * passage[i]).tolist()),
             trace={name: Signal(float(rankings[name][i]), int(ranks[name][i])) for name in rankings},
         )
-        for i, of_hit in zip(order[:keep], ranked, strict=False)
+        for i, place in zip(order[:keep], places, strict=True)
     )
-    return Retrieval(
-        question, hits, kept, weights, _features(question, hits, kept, weights), _warnings(encoding, encoder)
-    )
+    features = _features(question, hits, [both[place] for place in places], weights)
+    kept = tuple(matches[place] for place in places)
+    return Retrieval(question, hits, kept, weights, features, _warnings(encoding, encoder))
 
 
-def _with_gains(scores: Sequence[Floats], matches: Sequence[Floats], weights: Floats) -> list[Floats]:
-    """Each hit's sentences' scores, raised by what they match beyond the best sentence, which keeps its place."""
-    if not scores:
-        return []
-    flat = np.concatenate(scores)
-    best, every = int(np.argmax(flat)), np.concatenate(matches)
-    gains = np.maximum(every - every[best], 0) @ weights
-    gains[best] = gains.max()
-    return np.split(flat + gains, np.cumsum([len(of_hit) for of_hit in scores])[:-1])
+def _with_previous(matches: Floats, starts: Ints) -> Floats:
+    """Passages' matches (sentences, terms) to those of each sentence together with the one before it in its passage."""
+    previous = np.arange(len(matches)) - 1
+    previous[starts] = starts
+    return np.maximum(matches, matches[previous])
 
 
-def _with_previous(matches: Floats) -> Floats:
-    """Matches (sentences, terms) to those of each sentence together with the one before it in the passage."""
-    previous = np.vstack([matches[:1], matches[:-1]])
-    return np.maximum(matches, previous)
+def _best_of(values: Floats, starts: Ints) -> Floats:
+    """Sentences' values (sentences, ...) to the best of each passage's (passages, ...)."""
+    best: Floats = np.maximum.reduceat(values, starts, axis=0) if len(starts) else values
+    return best
 
 
-def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int]) -> tuple[Matches, Floats] | None:
-    """The candidates' matches with the question's tokens, and the tokens' weights; None without token rows."""
+def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int]) -> tuple[Floats, Floats] | None:
+    """The candidates' sentences against the question's terms (sentences, terms), and the terms' weights.
+
+    None without token rows.
+    """
     signs = [not any(c.isalnum() for c in question[start:end]) for start, end in encoding.offsets]
     terms = np.flatnonzero(~np.array(signs, bool)) if not all(signs) else np.arange(len(signs))
     stored = store.cosines(encoding.tokens[terms], numbers) if encoding.tokens is not None and len(terms) else None
@@ -100,18 +98,15 @@ def _late(question: str, encoding: Encoding, store: Store, numbers: Sequence[int
     best = np.zeros((len(lengths), len(terms)), np.float32)
     held = lengths > 0
     best[held] = np.maximum.reduceat(cosines, (np.cumsum(lengths) - lengths)[held], axis=0)
-    counts = [len(store.passage(number).sentences) for number in numbers]
-    return np.split(best, np.cumsum(counts)[:-1]), weights
+    return best, weights
 
 
-def _by_words(asked: Sequence[str], store: Store, numbers: Sequence[int]) -> tuple[Matches, Floats]:
+def _by_words(asked: Sequence[str], store: Store, numbers: Sequence[int]) -> tuple[Floats, Floats]:
     """As `_late`, for an encoder without token rows: a sentence matches the words of the question that it holds."""
     terms = sorted(set(asked)) or [""]
-    matches = []
-    for number in numbers:
-        passage = store.passage(number)
-        held = [set(words(passage.document.text[start:end])) for start, end in passage.sentences]
-        matches.append(np.array([[term in has for term in terms] for has in held], np.float32))
+    passages = [store.passage(number) for number in numbers]
+    held = [set(words(p.document.text[start:end])) for p in passages for start, end in p.sentences]
+    matches = np.array([[term in has for term in terms] for has in held], np.float32).reshape(-1, len(terms))
     return matches, np.full(len(terms), 1 / len(terms), np.float32)
 
 
@@ -121,12 +116,13 @@ def _standardised(scores: Floats) -> Floats:
     return (scores - scores.mean()) / spread if spread > 1e-6 else np.zeros_like(scores)
 
 
-def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], weights: Floats) -> dict[str, float]:
+def _features(question: str, hits: Sequence[Hit], both: Sequence[Floats], weights: Floats) -> dict[str, float]:
     """How well the best sentence matches the question, by name and free of the corpus's size; {} without a hit.
 
-    weakest: the worst match among the terms that weigh
-    (half the median or more). names, numbers: how many of the question's its passage lacks. words: how many content
-    words the question has, 20 at the most.
+    both: the hits' sentences' matches, each together with the sentence before it.
+    weakest: the worst match among the terms that weigh (half the median or more). passage: how well the best passage
+    matches the whole question. names, numbers: how many of the question's the best sentence's passage lacks. words: how
+    many content words the question has, 20 at the most.
     """
     ranked = sorted(
         ((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)),
@@ -136,8 +132,9 @@ def _features(question: str, hits: Sequence[Hit], matches: Sequence[Floats], wei
         return {}
     _, hit, sentence = ranked[0]
     asked, held = words(question), set(words(hits[hit].passage.text))
-    row = _with_previous(matches[hit])[sentence]
+    row = both[hit][sentence]
     return {
+        "passage": max(float(of_hit.max(axis=0) @ weights) for of_hit in both),
         "weakest": float(row[weights >= np.median(weights) / 2].min()),
         "names": float(len(names(question) - held)),
         "numbers": float(len({word for word in asked if any(c.isdigit() for c in word)} - held)),

@@ -192,4 +192,4 @@ def test_the_real_pipeline_fits(tmp_path: Path) -> None:
     assert found["open.recall@5"].value == 1
     assert found["open.refused_answerable"].value == 0
     rankings = {name.split(".")[1] for name in found if name.startswith("ablation.")}
-    assert rankings == {"chosen", "dense", "bm25", "dense+bm25", "late_sentence", "late_passage"}
+    assert rankings == {"chosen", "retrieval", "dense", "bm25", "dense+bm25", "late_sentence", "late_passage"}

@@ -37,7 +37,7 @@ BASE = {
     "facts",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
-STAGES |= {"extract", "generate", "check", "cite"}
+STAGES |= {"rerank", "extract", "generate", "check", "cite"}
 PIPELINE = {"pipeline"}
 FACES = {"asking", "cli", "doctor", "chat", "local"}
 OWNERS = {

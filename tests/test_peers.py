@@ -148,7 +148,9 @@ def test_the_table_is_made_of_the_figures(tmp_path: Path) -> None:
     assert "Measured on today, commit unknown, a machine. txtai 9;" in text
 
 
-def test_the_program_puts_it_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_puts_it_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fake(pool: Pool, systems: list[System], folder: Path, *, rounds: int, say: object) -> dict[str, Any]:
         assert (pool.name, len(pool.documents), rounds, folder.is_dir()) == ("tiny", 1, 2, True)
         assert [system.name for system in systems] == [report.OURS, "Haystack"]
@@ -168,10 +170,17 @@ def test_the_program_puts_it_together(tmp_path: Path, monkeypatch: pytest.Monkey
     found = json.loads(out.read_text("utf-8"))
     assert found["packages"]["peers"]["numpy"] == np.__version__
     assert found["model_bytes"] > 80e6
+    assert "| Haystack | 1.00 |" in capsys.readouterr().out
+    assert "| Haystack |" not in (tmp_path / "README.md").read_text("utf-8")  # a try leaves it as it is
+    drawn: list[object] = []
+    monkeypatch.setattr(report, "draw", drawn.append)
+    monkeypatch.setattr(program, "JSON", out)
+    assert main(["--report", "--json", str(out)]) == 0
     readme = (tmp_path / "README.md").read_text("utf-8")
     assert re.fullmatch(
         r"Before\n<!-- peers -->\n.*\| Haystack \| 1.00 \|.*<!-- end of peers -->\nAfter\n", readme, re.S
     )
+    assert drawn == [found]
 
 
 def test_growth_and_load_are_told_too() -> None:

@@ -150,16 +150,6 @@ def test_the_tokens_of_the_question_are_marked_in_the_window() -> None:
     assert not matched[: list(ids).index(102) + 1].any()  # the question's own tokens are not
 
 
-def test_a_sentence_with_an_answer_rises() -> None:
-    tokenizer = tokenizer_of(TEXT, "When?")
-    close = hit(TEXT, (0.50, 0.49, 0.48, 0.47))
-    reader = Plain(Scripted(word_score(tokenizer, "1911", "1911")), tokenizer, ())
-    read = reader.read(retrieved("When?", close))
-    assert read.sentences[0].text == "It opened in 1911, they say!"
-    far = hit(TEXT, (9.0, 0.49, 0.48, 0.47))
-    assert reader.read(retrieved("When?", far)).sentences[0].text == "Rollo 😀 led them."
-
-
 def test_nothing_to_read() -> None:
     reader = Plain(Scripted(lambda row, a, b: 0.0), tokenizer_of("Who?"), ())
     nothing = retrieved("Who?")

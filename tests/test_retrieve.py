@@ -145,24 +145,9 @@ def late() -> tuple[list[list[float]], list[float]]:
 
 
 def sentence_scores() -> list[list[float]]:
-    """Each passage's sentences' scores with their passage's share and their gains over the best one, by hand."""
+    """Each passage's sentences' scores with their passage's share, by hand."""
     by_sentence, by_passage = late()
-    plain = [[row + CONTEXT * whole for row in rows] for rows, whole in zip(by_sentence, by_passage, strict=True)]
-    place = max(((n, k) for n, rows in enumerate(plain) for k in range(len(rows))), key=lambda p: plain[p[0]][p[1]])
-    first, second = MATCHES[place[0]][place[1]]
-    gains = [[ALPHA * max(a - first, 0) + BETA * max(b - second, 0) for a, b in rows] for rows in MATCHES]
-    gains[place[0]][place[1]] = max(max(row) for row in gains)
-    return [[s + g for s, g in zip(rows, more, strict=True)] for rows, more in zip(plain, gains, strict=True)]
-
-
-def test_the_second_fact_of_a_question_ranks_second() -> None:
-    """Two sentences that match all but a little of one term, and one that alone matches the other."""
-    rows = (([[1.0, 0, 0]], [[0.95, 0, 0]], [[0.0, 0.8, 0]]), ([[0.0, 0, 1]],), ([[0.0, 0, 1]],))
-    store = FakeStore(passages(["Alpha 😀 one. Alpha again. Bétà two.", "Other.", "Other."]), rows)
-    scores = by_document(retrieve(QUESTION, store, FakeEncoder()).hits)[0].sentence_scores
-    plain = [ALPHA * 1, ALPHA * (0.95 + 1) / 2, (BETA * 0.8 * 2 + ALPHA * 0.95) / 2]  # alone and with the one before
-    assert sorted(range(3), key=lambda n: -plain[n]) == [0, 1, 2]
-    assert sorted(range(3), key=lambda n: -scores[n]) == [0, 2, 1]
+    return [[row + CONTEXT * whole for row in rows] for rows, whole in zip(by_sentence, by_passage, strict=True)]
 
 
 def test_late_interaction_by_hand() -> None:
@@ -260,6 +245,7 @@ def test_features_by_hand() -> None:
     features = retrieve(QUESTION, FakeStore(), FakeEncoder()).features
     assert scores.index(best) in (0, 2)  # whose worst matches are 0 and .6
     assert features["weakest"] == pytest.approx(0.0 if scores.index(best) == 0 else 0.6, abs=1e-6)
+    assert features["passage"] == pytest.approx(max(late()[1]), abs=1e-6)
     assert (features["names"], features["numbers"], features["words"]) == (0.0, 0.0, 2.0)
 
 

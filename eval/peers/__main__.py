@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from eval.peers.measure import Pool, System, environment, measure, start, write_lines
-from eval.peers.report import JSON, write_report
+from eval.peers.report import JSON, table, write_report
 from eval.report import ROOT, data_folder, provenance, read_json, reported, write_json
 from eval.sets import load_set
 from rag import RagError, make_document
@@ -68,7 +68,10 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if not options.report:
         write_json(options.json, _measured(options))
-    write_report(read_json(options.json), plot=options.json == JSON)
+    if options.json == JSON:
+        write_report(read_json(options.json))
+    else:  # a try: the README keeps what is measured
+        print(table(read_json(options.json)))
     return 0
 
 

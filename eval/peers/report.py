@@ -42,11 +42,10 @@ DIRECT = ("faiss-cpu", "onnxruntime", "sentence-transformers", "torch", "llama-i
           "langchain-community", "haystack-ai", "txtai")  # fmt: skip
 
 
-def write_report(found: Mapping[str, Any], *, plot: bool) -> None:
+def write_report(found: Mapping[str, Any]) -> None:
     """Figures, and those of growth and load where they were measured, to the README between its marks; to the plot."""
     rewrite("peers", whole(found))
-    if plot:
-        draw(found)
+    draw(found)
 
 
 def whole(found: Mapping[str, Any]) -> str:
