@@ -36,7 +36,7 @@ test: install
 
 # The tests that need neither model nor browser.
 unit: install
-	$(BIN)/python -m pytest -m 'not model and not browser and not laws'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not model and not browser and not laws'
 
 # The gold questions, against the committed baseline.
 eval: install

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from eval import metrics
 from eval.gold import Question, load_gold
@@ -36,6 +35,9 @@ from eval.report import data_folder, reported
 from eval.sets import load_set
 from rag import Document, Encoder, Pipeline, Settings, build_index
 from reader.examples import HELD_OUT
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 HERE = Path(__file__).resolve().parent
 GOLD_SHARE = 0.05
@@ -134,7 +136,7 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
     honest = np.zeros(len(y))
     for fold in sorted(set(folds)):
         away = folds != fold
-        honest[~away] = _model(x[away], y[away], weights[away]).predict_proba(x[~away])[:, 1]
+        honest[~away] = _fitted(x[away], y[away], weights[away], c=10.0).predict_proba(x[~away])[:, 1]
     for source in ("pool", "given", "gold"):
         here = np.array([example.source == source for example in examples])
         ones = np.ones((1, int(here.sum())))
@@ -144,7 +146,7 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
             f"right {metrics.auroc(ones, honest[here], y[here])[0]:.3f}, "
             f"ECE {metrics.calibration_error(ones, honest[here], y[here])[0]:.3f}"
         )
-    model = _model(x, y, weights)
+    model = _fitted(x, y, weights, c=10.0)
     gold = np.array([example.source == "gold" for example in examples])
     curve = risk_coverage(honest[gold], y[gold], mixed([example for example in examples if example.source == "gold"]))
     for threshold, wrong, shown in curve[:: max(1, len(curve) // 10)]:
@@ -156,8 +158,12 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def _model(x: NDArray[np.float64], y: NDArray[np.bool_], weights: NDArray[np.float64]) -> LogisticRegression:
-    return LogisticRegression(C=10.0, max_iter=5000).fit(x, y, sample_weight=weights)
+def _fitted(
+    x: NDArray[np.float64], y: NDArray[np.bool_], weights: NDArray[np.float64], *, c: float
+) -> LogisticRegression:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=c, max_iter=5000).fit(x, y, sample_weight=weights)
 
 
 def weights_of(examples: Sequence[Example]) -> NDArray[np.float64]:
@@ -185,7 +191,7 @@ def risk_coverage(
     targets = np.where(good, (good.sum() + 1) / (good.sum() + 2), 1 / ((~good).sum() + 2))  # as sure as so many allow
     both, label = np.concatenate([odds, odds]), np.repeat([True, False], len(own))
     shares = np.concatenate([own * targets, own * (1 - targets)]) * len(own)
-    model = LogisticRegression(C=1e6, max_iter=1000).fit(both, label, sample_weight=shares)
+    model = _fitted(both, label, shares, c=1e6)
     wrong = _above(own * (1 - model.predict_proba(odds)[:, 1])) / _above(own)
     rows = zip([0.0, *sure[1:].tolist()], wrong.tolist(), _above(own).tolist(), strict=True)
     return [[round(value, 4) for value in row] for row in rows]

@@ -72,7 +72,8 @@ def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any], x
         *(_row(f"`{name}`", squad, f"open.{name}") for name in OPEN if f"open.{name}" in squad),
         *(_ablation(squad, name) for name in ABLATIONS),
         "",
-        f"Measured on {gold['date']}, commit {gold.get('commit', 'unknown')}, {gold['machine']}.",
+        f"Measured on {gold['date']}, commit {gold.get('commit', 'unknown')}, {gold['machine']}; "
+        f"squad2_test on {squad['date']}, commit {squad['commit']}.",
         "",
     ]
     return "\n".join(lines)

@@ -16,10 +16,8 @@ def cite(drafts: Iterable[Draft], hits: Sequence[Hit]) -> tuple[str, tuple[Claim
     hits is misattributed, and cites that one instead. Any other is unsupported and cites nothing. A quote has
     one number in the answer, from 1 in order of appearance.
     """
-    made: tuple[str, tuple[Claim, ...]] = ("", ())
-    for made in cite_each(drafts, hits, verbatim):  # noqa: B007
-        pass
-    return made
+    steps = list(cite_each(drafts, hits, verbatim))
+    return steps[-1] if steps else ("", ())
 
 
 def cite_each(

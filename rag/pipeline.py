@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -189,8 +189,8 @@ class Pipeline:
         """
         return deque(self.stream(question, history=history, max_wrong=max_wrong), maxlen=1).pop()
 
-    def stream(self, question: str, *, history: History = (), max_wrong: float | None = None) -> Iterator[Answer]:
-        """As `ask`, the Answer as far as it has come: each takes the place of the one before it.
+    def stream(self, question: str, *, history: History = (), max_wrong: float | None = None) -> Generator[Answer]:
+        """As `ask`, the Answer as far as it has come: each takes the place of the one before it; close() stops it.
 
         All but the last are not finished; in them the sentence that is being written is pending.
         """

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, str]  # role, content
 PROBE = 5.0  # seconds for a question about the server itself
+PAUSE = 0.5  # seconds before a server that failed is asked once more
 PATIENCE = 10.0  # seconds that a busy server may ask us to wait
 WHOLE = 5  # an answer may take this many times the longest silence
 OLLAMA = 4096  # tokens that Ollama reads unless told otherwise; it cuts the rest in silence
@@ -120,7 +121,8 @@ class ModelServer:
         from openai import DefaultHttpxClient, Omit, OpenAI
         from openai import Timeout as Patience
 
-        local = (urlsplit(self.url).hostname or "") in {"localhost", "127.0.0.1", "::1"}
+        address = urlsplit(self.url)
+        local = (address.hostname or "") in {"localhost", "127.0.0.1", "::1"}
         return OpenAI(
             base_url=self.url,
             api_key=self._key or "none",
@@ -130,6 +132,7 @@ class ModelServer:
             http_client=DefaultHttpxClient(
                 follow_redirects=False,
                 trust_env=not local,
+                verify=address.scheme != "http",  # to load the certificates takes 25 ms
                 timeout=Patience(self.timeout, connect=min(PATIENCE, self.timeout)),
             ),
         )
@@ -212,7 +215,7 @@ class ModelServer:
         if isinstance(error, openai.APITimeoutError):
             return self._silent(1)
         if isinstance(error, openai.APIConnectionError):
-            return ServerError(f"{where} cannot be reached ({said}): start it, or set FOOTNOTE_LLM_URL", wait=0.5)
+            return ServerError(f"{where} cannot be reached ({said}): start it, or set FOOTNOTE_LLM_URL", wait=PAUSE)
         status = error.status_code if isinstance(error, openai.APIStatusError) else 0
         if words or isinstance(error, ValueError):
             return ServerError(f"{where} broke off its answer ({said})") if words else self._cut("", 0)
@@ -226,7 +229,7 @@ class ModelServer:
         if 300 <= status < 400:
             remedy = "it sends elsewhere, which is not followed: set FOOTNOTE_LLM_URL to that address"
         what = f"{status or type(error).__name__}: {said}"
-        return ServerError(f"{where} answered with an error ({what}): {remedy}", wait=0.5 if status >= 500 else None)
+        return ServerError(f"{where} answered with an error ({what}): {remedy}", wait=PAUSE if status >= 500 else None)
 
     def _busy(self, error: Any) -> ServerError:
         asked = str(error.response.headers.get("retry-after", "1"))

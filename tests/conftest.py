@@ -30,6 +30,12 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that failed is asked again at once."""
+    monkeypatch.setattr("rag.server.PAUSE", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def unread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that use no model read nothing: a retrieval stays as it is."""
     if not {"model", "browser"} & {mark.name for mark in request.node.iter_markers()}:

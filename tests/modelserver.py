@@ -13,6 +13,13 @@ from typing import Any
 Reply = Callable[["Handler", dict[str, Any]], None]
 
 
+class Server(ThreadingHTTPServer):
+    """A server whose handlers follow a script."""
+
+    daemon_threads = True
+    script: Script
+
+
 class Handler(BaseHTTPRequestHandler):
     """Requests to what the script says; every path and body is kept."""
 
@@ -28,7 +35,8 @@ class Handler(BaseHTTPRequestHandler):
         self.handled(json.loads(self.rfile.read(int(self.headers["content-length"]))))
 
     def handled(self, body: dict[str, Any]) -> None:
-        script: Script = self.server.script  # type: ignore[attr-defined]
+        assert isinstance(self.server, Server)
+        script = self.server.script
         script.asked.append((self.path, body, dict(self.headers)))
         if self.path.endswith("/chat/completions"):
             script.replies[min(script.turn, len(script.replies) - 1)](self, body)
@@ -90,9 +98,8 @@ def serving(*replies: Reply, **routes: Any) -> Iterator[Script]:
     script = Script()
     script.replies = list(replies)
     script.routes = {f"/{name.replace('__', '/')}": said for name, said in routes.items()}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.script = script  # type: ignore[attr-defined]
+    server = Server(("127.0.0.1", 0), Handler)
+    server.script = script
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     script.url = f"http://127.0.0.1:{server.server_address[1]}/v1"

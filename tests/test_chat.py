@@ -331,6 +331,7 @@ def test_only_our_own_names_are_answered(header: str | None, status: int) -> Non
     assert status_of(header, frozenset()) == 200
 
 
+@pytest.mark.browser
 def test_the_turns_and_the_dial_go_to_the_pipeline() -> None:
     from rag.chat.app import _asker
 
@@ -455,12 +456,14 @@ def endpoint(served: Served, question: str) -> tuple[str, str]:
     return name, data
 
 
+@pytest.mark.browser
 def test_the_endpoint_gives_the_answer_as_json(served: Served) -> None:
     assert list(json.loads(fetch(served, "/gradio_api/info")[0])["named_endpoints"]) == ["/ask"]
     name, data = endpoint(served, "What?")
     assert (name, json.loads(data)) == ("complete", [Scripted().ask("What?").to_dict()])
 
 
+@pytest.mark.browser
 def test_the_endpoint_tells_our_errors_and_hides_others(served: Served) -> None:
     name, data = endpoint(served, "refuse")
     assert (name, "Not this: refuse" in data) == ("error", True)
@@ -469,6 +472,7 @@ def test_the_endpoint_tells_our_errors_and_hides_others(served: Served) -> None:
     assert "secret detail" in served.log.read_text("utf-8")
 
 
+@pytest.mark.browser
 def test_the_page_names_no_outside_source_and_forbids_them(served: Served) -> None:
     page, headers = fetch(served, "/")
     policy = headers["content-security-policy"]
@@ -480,6 +484,7 @@ def test_the_page_names_no_outside_source_and_forbids_them(served: Served) -> No
     assert "fonts.googleapis" not in page + fetch(served, "/theme.css")[0]
 
 
+@pytest.mark.browser
 def test_a_page_elsewhere_that_names_our_address_its_own_gets_nothing(served: Served) -> None:
     port = served.url.rpartition(":")[2]
     for path in ("/", "/config", "/gradio_api/info", "/gradio_api/call/ask"):
@@ -497,6 +502,7 @@ def test_a_page_elsewhere_that_names_our_address_its_own_gets_nothing(served: Se
             assert response.status == 200
 
 
+@pytest.mark.browser
 def test_serving_reaches_for_nothing(served: Served) -> None:
     endpoint(served, "What?")
     assert not [address for address in served.connections() if "127.0.0.1" not in address]

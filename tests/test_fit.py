@@ -108,7 +108,7 @@ def test_the_table_says_what_the_figures_say() -> None:
     for name in results.ABLATIONS:
         key = f"ablation.{name}.recall@1"
         squad |= {key: 0.7, f"{key}.low": 0.6, f"{key}.high": 0.8, f"{key}.lead": 0.2, f"{key}.mcnemar_p": 1e-9}
-    squad |= {"n": 1906, "n_answerable": 876}
+    squad |= {"n": 1906, "n_answerable": 876, "date": "2026-01-03", "commit": "def"}
     squad |= {f"given.f1{end}": value for end, value in (("", 0.71), (".low", 0.69), (".high", 0.73))}
     xquad = {f"given.em{end}": value for end, value in (("", 0.61), (".low", 0.59), (".high", 0.63))}
     text = results.table(gold, gold, squad, xquad)
@@ -117,4 +117,12 @@ def test_the_table_says_what_the_figures_say() -> None:
     assert "| `sentence_first`, abstention off | 0.500 | 0.250 to 0.750 |" in text
     assert "| `recall@1` | 0.900 | 0.800 to 0.950 |" in text
     assert "the chosen one +0.200 (McNemar p < 0.001) | 0.700 | 0.600 to 0.800 |" in text
-    assert "Measured on 2026-01-02, commit abc, a machine." in text
+    assert "Measured on 2026-01-02, commit abc, a machine; squad2_test on 2026-01-03, commit def." in text
+
+
+def test_the_curve_is_as_sure_as_so_few_questions_allow() -> None:
+    """Eight right and two wrong, told apart: Platt's targets are 9/10 and 1/4, which two groups are fitted with."""
+    sure = np.array([0.1] * 2 + [0.9] * 8)
+    rows = fit.risk_coverage(sure, sure > 0.5, np.full(10, 0.1))
+    assert rows[2] == pytest.approx([0.9, 0.1, 0.8], abs=1e-3)
+    assert rows[0] == pytest.approx([0.0, (8 * 0.1 + 2 * 0.75) / 10, 1.0], abs=1e-3)

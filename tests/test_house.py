@@ -105,7 +105,8 @@ def statements(node: ast.AST, *, everywhere: bool) -> Iterator[ast.Import | ast.
             yield from statements(child, everywhere=everywhere)
 
 
-def imports(path: Path, *, everywhere: bool = True) -> set[str]:
+@cache
+def imports(path: Path, *, everywhere: bool = True) -> frozenset[str]:
     """A file to the modules it imports; `from rag import index` is `rag.index`, `from rag import ask` is `rag:ask`."""
     found: set[str] = set()
     for statement in statements(tree(path), everywhere=everywhere):
@@ -116,7 +117,7 @@ def imports(path: Path, *, everywhere: bool = True) -> set[str]:
         for alias in statement.names:
             below = f"{statement.module}.{alias.name}"
             found.add(below if is_module(below) else f"{statement.module}:{alias.name}")
-    return found
+    return frozenset(found)
 
 
 def part(module: str) -> str:
@@ -124,9 +125,9 @@ def part(module: str) -> str:
     return module.partition(":")[0].split(".")[1]
 
 
-def own(found: set[str]) -> set[str]:
+def own(found: frozenset[str]) -> frozenset[str]:
     """Imports to those of the library's parts (names of the package `rag` itself apart)."""
-    return {module for module in found if re.match(r"rag\.", module)}
+    return frozenset(module for module in found if re.match(r"rag\.", module))
 
 
 PARTS = [path for path in sources() if path.is_relative_to(ROOT / "rag") and name_of(path) != "rag"]

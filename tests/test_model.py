@@ -122,7 +122,7 @@ def test_stopping_ends_the_request_at_once(opened: Open) -> None:
         stream = opened(script, llm_timeout=30.0).stream(QUESTION)
         answer = next(a for a in stream if a.claims)
         start = time.monotonic()
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
     assert time.monotonic() - start < 1
     assert not answer.finished
 
