@@ -77,7 +77,6 @@ results: install
 reader: install
 	$(BIN)/python -m reader.train --data "$(DATA)"
 	$(BIN)/python -m reader.export
-	$(BIN)/python -m reader.verify --data "$(DATA)"
 	$(BIN)/python -m eval.fit --data "$(DATA)"
 	$(BIN)/python -m eval.fit_check --data "$(DATA)"
 

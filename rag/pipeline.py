@@ -21,7 +21,7 @@ from rag.folders import current, locked, sha256_text
 from rag.generate import ModelAnswerer
 from rag.load import packaged_corpus, read_folder
 from rag.protocols import Answerer, Encoder, Encoding, Reader
-from rag.reader import open_reader, open_verifier
+from rag.reader import open_reader
 from rag.reason import reason
 from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 QUESTION, WINDOW = 128, 104  # tokens that are read at most, of the question and around a sentence
 LONGEST = 20  # tokens of an answer
-LONGEST_CLAIM, LONGEST_TEXT = 64, 160  # tokens that are read at most, when a claim is checked
 MOST = 5  # windows
 AT_ONCE = 2  # questions that are read at a time: each takes some 50 MB, and uses every core
 CLS, SEP = 101, 102
@@ -128,14 +127,6 @@ class Reader:
             warnings += (f"The question has {len(ids)} tokens; the reader read only its first {QUESTION}.",)
         return replace(retrieval, findings=findings, warnings=warnings)
 
-    def verdicts(self, claim: str, texts: Sequence[str]) -> list[float]:
-        """A claim (or a question) and texts to the verdict on each: log odds that it supports (or answers) it."""
-        ids = [
-            np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, np.int64) for text in (claim, *texts)
-        ]
-        verdicts = self._run(ids[0][:LONGEST_CLAIM], [text[:LONGEST_TEXT] for text in ids[1:]])[2]
-        return [float(verdict) for verdict in verdicts]
-
     def _run(self, question: Ints, windows: Sequence[Ints]) -> tuple[Floats, Floats, Floats]:
         """Question ids and n windows' ids to spans (n, length, length), none and answerable (n,): see `reader.model`.
 
@@ -210,16 +201,3 @@ def open_reader(sha256: str) -> Reader:
     model = packaged_model()
     tables = embedding_tables(model / "model.safetensors")
     return Reader(open_graph(packaged_reader(sha256)), open_tokenizer(model / "tokenizer.json"), tables)
-
-
-@cache
-def open_verifier(sha256: str) -> Reader:
-    """The hash of the packaged reader's graph to the reader whose verdicts are on claims, opened once.
-
-    It is the reader with other weights (see `reader/README.md`). Raises ModelError.
-    """
-    model = packaged_model()
-    tables = embedding_tables(model / "model.safetensors")
-    reader = packaged_reader(sha256)
-    graph = open_graph(reader, reader.with_name("verifier.npz"))
-    return Reader(graph, open_tokenizer(model / "tokenizer.json"), tables)

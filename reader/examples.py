@@ -169,9 +169,9 @@ def draw(corpus: Corpus, asked: Asked, kind: str, chance: random.Random) -> Exam
     if place < 0:
         place = chance.randrange(len(text.ids))
     sentence = text.sentence_of(place)
-    window = window_around(text, sentence, limit, chance, place)
+    window = _window(text, sentence, limit, chance, place)
     if kind == "drop":
-        return dropped(question, text, asked, sentence, window)
+        return _dropped(question, text, asked, sentence, window)
     ids = text.ids[window]
     if kind == "swap":
         other = swapped(asked.question, text.text, chance)
@@ -190,13 +190,13 @@ def _near(corpus: Corpus, asked: Asked, limit: int, chance: random.Random) -> Ex
         return None
     number, sentence = chance.choice(asked.near)
     text = corpus.texts[number]
-    window = window_around(text, sentence, limit, chance)
+    window = _window(text, sentence, limit, chance)
     if number == asked.text and any(window.start <= first < window.stop for first, _ in asked.answers):
         return None
     return Example(corpus.question_ids(asked.question), text.ids[window], ())
 
 
-def dropped(question: Ids, text: Text, asked: Asked, sentence: int, window: slice) -> Example | None:
+def _dropped(question: Ids, text: Text, asked: Asked, sentence: int, window: slice) -> Example | None:
     """A window to what is left of it without the sentence that answers."""
     first, last = max(text.starts[sentence], window.start), min(text.starts[sentence + 1], window.stop)
     rest = np.concatenate([text.ids[window.start : first], text.ids[last : window.stop]])
@@ -204,7 +204,7 @@ def dropped(question: Ids, text: Text, asked: Asked, sentence: int, window: slic
     return Example(question, rest, ()) if inside and len(rest) > 12 else None
 
 
-def window_around(text: Text, sentence: int, limit: int, chance: random.Random, place: int | None = None) -> slice:
+def _window(text: Text, sentence: int, limit: int, chance: random.Random, place: int | None = None) -> slice:
     """A sentence to the tokens of it and its neighbours, at most `limit`."""
     first, last = sentence, sentence + 1
     while True:

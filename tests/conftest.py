@@ -40,7 +40,6 @@ def unread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """Tests that use no model read nothing: a retrieval stays as it is."""
     if not {"model", "browser"} & {mark.name for mark in request.node.iter_markers()}:
         monkeypatch.setattr("rag.pipeline.open_reader", lambda sha256: Unread())
-        monkeypatch.setattr("rag.pipeline.open_verifier", lambda sha256: Unread())
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
+import pytest
 
 from rag.protocols import Encoding
-from rag.text import words
 from rag.types import Floats, Retrieval
 
 DIMENSION = 32
@@ -57,11 +58,7 @@ class HashEncoder:
 
 
 class Unread:
-    """A reader that reads nothing, and goes by the share of a claim's words that a text has."""
-
-    def verdicts(self, claim: str, texts: Sequence[str]) -> list[float]:
-        said = set(words(claim))
-        return [12 * len(said & set(words(text))) / max(1, len(said)) - 8 for text in texts]
+    """A reader that reads nothing."""
 
     def read(self, retrieval: Retrieval) -> Retrieval:
         return retrieval
@@ -73,3 +70,9 @@ class RowlessEncoder(HashEncoder):
     def encode_query(self, text: str) -> Encoding:
         made = super().encode_query(text)
         return Encoding(made.vector, None, np.empty(0, np.int64), np.empty((0, 2), np.int64), made.length)
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, opener: Any) -> None:
+    """Whoever opens an encoder gets what `opener` gives."""
+    for module in ("build", "pipeline"):
+        monkeypatch.setattr(f"rag.{module}.open_encoder", opener)
