@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rag.asking import ask
+    from rag.build import Built, build_index
     from rag.check import Checker
     from rag.errors import (
         ContextError,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from rag.load import make_document, packaged_corpus, read_folder
-    from rag.pipeline import Built, Pipeline, build_index
+    from rag.pipeline import Pipeline
     from rag.protocols import Answerer, Encoder, Encoding, Store
     from rag.settings import Settings
     from rag.types import (
@@ -51,6 +52,7 @@ _HOMES = (
     "rag.protocols",
     "rag.load",
     "rag.check",
+    "rag.build",
     "rag.pipeline",
     "rag.asking",
 )

@@ -169,8 +169,8 @@ def _ask(options: argparse.Namespace) -> int:
 def _index(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from rag.build import build_index
     from rag.load import packaged_corpus
-    from rag.pipeline import build_index
     from rag.settings import Settings
 
     settings = Settings.from_environment()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from rag.build import packaged_folder
 from rag.confidence import load_confidence
 from rag.errors import IndexMissingError, RagError
 from rag.folders import current
 from rag.index import REBUILD, Index
 from rag.models import export_folder, find_model, fingerprint_of
-from rag.pipeline import packaged_folder
 from rag.reader import packaged_reader
 from rag.settings import Settings
 from rag.tokens import ENCODING, count_tokens

@@ -25,7 +25,7 @@ from rag import Pipeline, Settings
 from rag.cli import main
 from rag.doctor import Finding
 from rag.show import to_text
-from tests.fakes import HashEncoder
+from tests.fakes import HashEncoder, opens
 from tests.modelserver import says, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +38,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOOTNOTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FOOTNOTE_THRESHOLD", "0")
-    monkeypatch.setattr(rag.pipeline, "open_encoder", lambda model, cache, **named: HashEncoder())
+    opens(monkeypatch, lambda model, cache, **named: HashEncoder())
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:

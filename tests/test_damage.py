@@ -20,7 +20,7 @@ from rag import IndexDamagedError, IndexMissingError, ModelError, Pipeline, Sett
 from rag.cli import main
 from rag.doctor import Finding, examine
 from rag.index import FORMAT, Index
-from tests.fakes import HashEncoder, RowlessEncoder
+from tests.fakes import HashEncoder, RowlessEncoder, opens
 
 pytestmark = pytest.mark.laws
 WORDS = "Rollo led the Normans 😀 to “Rouen” é 中文句子"
@@ -64,7 +64,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModelError(f"{model} is not looked for here")
 
     monkeypatch.setattr("rag.doctor.find_model", missing)
-    monkeypatch.setattr("rag.pipeline.open_encoder", lambda *_, **__: HashEncoder())
+    opens(monkeypatch, lambda *_, **__: HashEncoder())
 
 
 @pytest.fixture

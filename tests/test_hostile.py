@@ -39,7 +39,7 @@ from rag import (
 from rag.cli import main
 from rag.encode import open_encoder
 from rag.index import Index
-from tests.fakes import HashEncoder, RowlessEncoder
+from tests.fakes import HashEncoder, RowlessEncoder, opens
 
 pytestmark = pytest.mark.laws
 LONG = 100_000
@@ -100,7 +100,7 @@ def within(seconds: int) -> Iterator[None]:
 def no_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The command answers always, with the encoder that hashes, a cache of its own, and no index where it runs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rag.pipeline.open_encoder", lambda *_, **__: HashEncoder())
+    opens(monkeypatch, lambda *_, **__: HashEncoder())
     monkeypatch.setenv("FOOTNOTE_THRESHOLD", "0")
     monkeypatch.setenv("FOOTNOTE_CACHE", str(tmp_path / "cache"))
 

@@ -34,7 +34,7 @@ from rag.confidence import Confidence, load_confidence
 from rag.retrieve import KEPT
 from rag.settings import DEFAULT_MODEL
 from tests.conftest import TEXT
-from tests.fakes import HashEncoder, RowlessEncoder
+from tests.fakes import HashEncoder, RowlessEncoder, opens
 
 QUESTIONS = [
     "Who led the Normans?", "How long is rice cooked 😀?", "中文句子在哪里？", "What is spelled with an “é”?",
@@ -69,7 +69,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str
         opened.append(model)
         return HashEncoder()
 
-    monkeypatch.setattr(rag.pipeline, "open_encoder", open_encoder)
+    opens(monkeypatch, open_encoder)
     monkeypatch.setenv("FOOTNOTE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FOOTNOTE_THRESHOLD", "0")
     yield opened
@@ -483,7 +483,7 @@ def test_the_encoder_that_the_index_names_is_opened(
         given.append((model, cache, named["fingerprint"]))
         return encoder
 
-    monkeypatch.setattr(rag.pipeline, "open_encoder", open_encoder)
+    opens(monkeypatch, open_encoder)
     Pipeline.open(built, settings=Settings(model="ignored/when-asking", cache=settings.cache))
     assert given == [("hash", settings.cache, encoder.fingerprint)]
 
