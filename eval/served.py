@@ -83,7 +83,7 @@ def judged(pipeline: Pipeline, answers: Sequence[Mapping[str, Any]]) -> list[lis
         row = []
         for sentence in answer["written"]:
             named = tuple(places[text] for text in sentence["named"] if text in places)
-            verdict, _ = checker(Draft(sentence["text"], named), retrieval.hits)
+            verdict, _ = checker(Draft(sentence["text"], named), retrieval.hits, retrieval)
             shown = verdict is not Verdict.UNSUPPORTED
             row.append(Written(sentence["text"], bool(named), shown, bool(sentence["supported"])))
         found.append(row)

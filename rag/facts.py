@@ -59,6 +59,18 @@ _ORDER = re.compile(
     r"claim|tell the (?:user|reader))\b(?: only| exactly| that| with\b|:|\W*[“\"‘'])|\byou are (?:now|free|an? AI)\b",
     re.IGNORECASE,
 )
+# "The document says that it rained" is the claim that it rained; "the key to the document is ..." is one of its own.
+_SAYS = re.compile(
+    r"^\W*(?:(?:the|this|that) (?:\w+ )?(?:article|text|document|passage|sentence|source|story|report)s? "
+    r"(?:says?|said|states?|stated|reports?|reported|mentions?|mentioned|notes?|noted) that |"
+    r"according to (?:the|this) (?:\w+ )?(?:article|text|document|passage|sentence|source|story|report)s?, |"
+    r"(?:the |our )?answer(?: to (?:the|this|your) question)?(?: is(?: that)?\b:?|:) ?)",
+    re.IGNORECASE,
+)
+_FRAME = re.compile(
+    r"\b(article|text|document|passage|sentence|story|question|answer|key|paragraph|quote)s?\b", re.IGNORECASE
+)
+_PARTS = re.compile(r";\s+|,\s+(?:(?:and|but|while|whereas)\s+)(?=(?:the|an?|this|these|those)\b|[^\W\d_a-z])")
 _UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _POINTING = re.compile(
     r"^\W*(?:[\w’'-]+\W+){0,2}(?:he|she|it|they|his|her|its|their|this|these|that|those|such)\b", re.IGNORECASE
@@ -77,7 +89,19 @@ def disagreements(claim: str, evidence: str, before: str = "", known: frozenset[
     found += [f"the name {name} is not there" for name in proper_names(claim, known) if not _named(name, held)]
     if why := _negated(claim, evidence):
         found.append(why)
+    found += [f"it speaks of the {word}, which is not there" for word in _FRAME.findall(claim) if word not in evidence]
     return found + _opposed(set(words(claim)), set(words(evidence)))
+
+
+def statement(text: str) -> str:
+    """A sentence without "the document says that", "according to the article", "the answer is"."""
+    rest = _SAYS.sub("", text)
+    return rest if any(c.isalnum() for c in rest) else text
+
+
+def statements(text: str) -> list[str]:
+    """A sentence to its parts, if it has several that could each stand alone: each begins with what it is about."""
+    return [part for part in _PARTS.split(text) if len(set(words(part))) > 2]
 
 
 def is_order(text: str) -> bool:

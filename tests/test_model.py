@@ -72,9 +72,9 @@ def exact(answer: Answer) -> None:
 def test_a_supported_sentence_gets_its_number_and_the_exact_quote(opened: Open) -> None:
     with serving(says("")) as script:
         pipeline = opened(script)
-        script.replies = [says(f"In water, rice is cooked for 12 minutes {place(pipeline, 'Rice')}.")]
+        script.replies = [says(f"In water, rice is cooked for twelve minutes {place(pipeline, 'Rice')}.")]
         answer = pipeline.ask(QUESTION)
-    assert answer.text == "In water, rice is cooked for 12 minutes."
+    assert answer.text == "In water, rice is cooked for twelve minutes."
     assert verdicts(answer) == ["supported"]
     assert [c.text for c in answer.citations] == [f"{TRUE}."]
     assert answer.finished
