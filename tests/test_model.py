@@ -280,6 +280,37 @@ def test_the_servers_own_size_bounds_the_prompt(opened: Open, several: Path, rou
     assert "was given only the best passage" in answer.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("listed", "small"),
+    [
+        ({"id": "m", "meta": {"n_params": 134_515_008}}, True),
+        ({"id": "big-135M", "meta": {"n_params": 7e9}}, True),  # no whole number: by its name
+        ({"id": "/models/SmolLM2-135M-Instruct.Q4_1.gguf"}, True),
+        ({"id": "qwen2.5:0.5b"}, True),
+        ({"id": "m-135M", "meta": {"n_params": 8_000_000_000}}, False),
+        ({"id": "llama3.2:3b"}, False),
+        ({"id": "gpt-4o"}, False),
+    ],
+)
+def test_a_very_small_model_is_given_the_best_sentence(
+    opened: Open, several: Path, listed: dict[str, Any], small: bool
+) -> None:
+    with serving(says("Rice is cooked in water for twelve minutes [1.1]."), v1__models={"data": [listed]}) as script:
+        answer = opened(script, several).ask(QUESTION)
+        assert ("Salt is added at the end." not in script.prompts[-1]) is small
+        assert ("Maria Lund" in script.prompts[-1]) is small
+        assert (
+            script.prompts[-1].endswith(f"] {TRUE}.\n</sources-{mark_of(script)}>\n\nQuestion: {QUESTION}") or not small
+        )
+    assert any("very small" in warning for warning in answer.warnings) is small
+    assert verdicts(answer) == ["supported"]
+
+
+def mark_of(script: Script) -> str:
+    """The mark of the last prompt's sources."""
+    return script.prompts[-1].rsplit("<sources-", maxsplit=1)[-1][:8]
+
+
 def test_the_key_goes_to_the_server_and_into_no_message(opened: Open) -> None:
     with serving(fails(500, "bad key s3cret")) as script:
         answer = opened(script, llm_key="s3cret").ask(QUESTION)
