@@ -12,21 +12,18 @@ sentences support a claim only part by part. The figures are in `eval/LOG.md`.
 
 from __future__ import annotations
 
-import json
-import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from itertools import pairwise
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.facts import disagreements, is_order, numbers, statement, statements
+from rag.facts import another_does, disagreements, is_order, numbers, statement, statements
 from rag.protocols import Encoder
+from rag.support import load_model
 from rag.text import STOP_WORDS, words
 from rag.types import Draft, Floats, Hit, Ints, Passage, Retrieval, SentenceId, Span, Verdict
 
@@ -239,6 +236,8 @@ def _keeps(claim: _Claim, place: SentenceId, sources: Sequence[_Source], asked: 
         there, told = table.max(axis=0), table.max(axis=1)
     else:
         return False
+    if another_does(claim.text, source.texts[place.sentence]):
+        return False
     near = len(claim.stems) < 2 or _order(claim.stems, [stems]) >= NEIGHBOURS
     close = near and bool(there.min() >= WORST)
     whole = bool(there.mean() >= SAID and told.mean() >= TOLD and (told < THERE).mean() <= LACKS)
@@ -294,24 +293,3 @@ def _answers(places: Sequence[SentenceId], hits: Sequence[Hit]) -> bool:
     """Whether one of the places is among the three sentences that match the question best."""
     ranked = sorted((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores))
     return any(SentenceId(i, j) in places for _, i, j in ranked[:3])
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """The fitted model. threshold: a claim that scores less is unsupported."""
-
-    intercept: float
-    weights: Mapping[str, float]
-    threshold: float
-
-    def __call__(self, features: Mapping[str, float]) -> float:
-        """Features by name to a score in [0, 1]."""
-        total = self.intercept + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
-
-
-@cache
-def load_model() -> Support:
-    """The packaged coefficients."""
-    data = json.loads(resources.files("rag").joinpath("check.json").read_text("utf-8"))
-    return Support(data["intercept"], data["weights"], data["threshold"])

@@ -70,6 +70,7 @@ _SAYS = re.compile(
 _FRAME = re.compile(
     r"\b(article|text|document|passage|sentence|story|question|answer|key|paragraph|quote)s?\b", re.IGNORECASE
 )
+_CLAUSE = re.compile(r"[,;:()—–]\s|\s[—–(]")
 _PARTS = re.compile(r";\s+|,\s+(?:(?:and|but|while|whereas)\s+)(?=(?:the|an?|this|these|those)\b|[^\W\d_a-z])")
 _UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _POINTING = re.compile(
@@ -102,6 +103,23 @@ def statement(text: str) -> str:
 def statements(text: str) -> list[str]:
     """A sentence to its parts, if it has several that could each stand alone: each begins with what it is about."""
     return [part for part in _PARTS.split(text) if len(set(words(part))) > 2]
+
+
+def another_does(claim: str, evidence: str) -> bool:
+    """Whether a claim tells what a clause says after a name, without the name: another seems to do it then.
+
+    A title or a first name may be left out, and so may a whole clause.
+    """
+    said = set(words(_joined(claim)))
+    for number, clause in enumerate(_CLAUSE.split(_joined(evidence))):
+        found = [m.group() for m in _WORD.finditer(clause)]
+        for place, word in enumerate(found):
+            named = word[0].isupper() and word.casefold() not in STOP_WORDS and (number or place)
+            full = place + 1 < len(found) and found[place + 1][0].isupper()  # more of the name follows
+            lacks = named and not full and not any(_named(stem, said) for stem in words(word))
+            if lacks and said & set(words(" ".join(found[place + 1 :]))):
+                return True
+    return False
 
 
 def is_order(text: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from eval.swaps import load, main
 from rag import Checker, Draft, Hit, Retrieval, SentenceId, Span, Verdict, make_document
-from rag.facts import disagreements, is_order, numbers, statement
+from rag.facts import another_does, disagreements, is_order, numbers, statement
 from rag.split import split
 from rag.types import Finding
 from tests.fakes import HashEncoder, RowlessEncoder
@@ -135,6 +135,22 @@ def test_a_claim_has_the_answer_that_was_read_unless_it_is_the_sentence(encoder:
     right = Draft("The group includes President Macron and Prime Minister Starmer.", ())
     assert check(right, (hit,), asked)[0] is Verdict.SUPPORTED
     assert check(Draft(text, ()), (hit,), asked)[0] is Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "another"),
+    [
+        ("Lund questioned the plan and announced a vote.", True),
+        ("Lund questioned the plan, prompting Maria Reis to announce a vote.", False),
+        ("Lund questioned the plan, prompting Reis to announce a vote.", False),
+        ("Lund questioned the plan.", False),
+        ("A vote was announced in Graz.", True),
+    ],
+)
+def test_who_does_it_is_not_left_out(claim: str, another: bool) -> None:
+    assert (
+        another_does(claim, "President Lund questioned the plan, prompting Maria Reis to announce a vote.") is another
+    )
 
 
 def test_what_frames_a_statement_is_no_part_of_it() -> None:

@@ -35,6 +35,7 @@ BASE = {
     "protocols",
     "server",
     "facts",
+    "support",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
 STAGES |= {"rerank", "extract", "generate", "check", "cite"}
