@@ -70,6 +70,7 @@ _SAYS = re.compile(
 _FRAME = re.compile(
     r"\b(article|text|document|passage|sentence|story|question|answer|key|paragraph|quote)s?\b", re.IGNORECASE
 )
+_NO_DEED = frozenset("in on at of for by from with and or as during after before since until into near over".split())
 _CLAUSE = re.compile(r"[,;:()—–]\s|\s[—–(]")
 _PARTS = re.compile(r";\s+|,\s+(?:(?:and|but|while|whereas)\s+)(?=(?:the|an?|this|these|those)\b|[^\W\d_a-z])")
 _UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
@@ -108,7 +109,7 @@ def statements(text: str) -> list[str]:
 def another_does(claim: str, evidence: str) -> bool:
     """Whether a claim tells what a clause says after a name, without the name: another seems to do it then.
 
-    A title or a first name may be left out, and so may a whole clause.
+    A title, a first name, a place and the like may be left out, and so may a whole clause.
     """
     said = set(words(_joined(claim)))
     for number, clause in enumerate(_CLAUSE.split(_joined(evidence))):
@@ -116,7 +117,8 @@ def another_does(claim: str, evidence: str) -> bool:
         for place, word in enumerate(found):
             named = word[0].isupper() and word.casefold() not in STOP_WORDS and (number or place)
             full = place + 1 < len(found) and found[place + 1][0].isupper()  # more of the name follows
-            lacks = named and not full and not any(_named(stem, said) for stem in words(word))
+            goes_on = place + 1 < len(found) and found[place + 1].casefold() not in _NO_DEED
+            lacks = named and goes_on and not full and not any(_named(stem, said) for stem in words(word))
             if lacks and said & set(words(" ".join(found[place + 1 :]))):
                 return True
     return False

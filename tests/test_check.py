@@ -106,7 +106,8 @@ def test_what_is_too_long_to_be_read_is_unsupported(encoder: HashEncoder) -> Non
     [
         ("Maria Lund opened the old bridge in Graz in May.", True),
         ("In May Maria Lund opened the old bridge in Graz.", True),
-        ("The old bridge in Graz was opened in May, and the new one is closed at night.", True),
+        ("Maria Lund opened the old bridge in May, and the new one is closed at night.", True),
+        ("The old bridge in Graz was opened in May, and the new one is closed at night.", False),
         ("Maria Lund opened the old bridge, and the new one is closed at night because of ice.", True),
         ("Maria Lund opened the old bridge, and the new one is closed in May.", False),
         ("Maria Lund opened the old bridge because of ice.", False),
