@@ -78,11 +78,13 @@ reader: install
 	$(BIN)/python -m reader.train --data "$(DATA)"
 	$(BIN)/python -m reader.export
 	$(BIN)/python -m eval.fit --data "$(DATA)"
+	$(BIN)/python -m eval.fit_check --data "$(DATA)"
 
-# The confidence's coefficients: make fit DATA=folder
+# The confidence's coefficients, and the checker's: make fit DATA=folder
 fit: install
 	$(BIN)/python -m index.build
 	$(BIN)/python -m eval.fit --data "$(DATA)"
+	$(BIN)/python -m eval.fit_check --data "$(DATA)"
 
 clean:
 	rm -rf .venv .venv-peers index/built

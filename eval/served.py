@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from eval.gold import load_gold, read
 from eval.metrics import Figure, figure, ratio, resampled
 from eval.report import ROOT, reported, table
-from rag import Checker, Draft, Pipeline, RagError, Retrieval, SentenceId, Settings, Verdict
+from rag import Draft, Pipeline, RagError, Retrieval, SentenceId, Settings, Verdict
 
 FILE = ROOT / "eval" / "served.jsonl"
 GOLD = ROOT / "eval" / "gold.jsonl"
@@ -75,7 +75,7 @@ def _places(retrieval: Retrieval) -> dict[SentenceId, str]:
 
 def judged(pipeline: Pipeline, answers: Sequence[Mapping[str, Any]]) -> list[list[Written]]:
     """Kept answers to what the checker makes of each of their sentences today."""
-    checker = Checker(pipeline.encoder)
+    checker = pipeline.checker
     found = []
     for answer in answers:
         retrieval = pipeline.read(pipeline.retrieve(answer["question"]))
@@ -83,7 +83,7 @@ def judged(pipeline: Pipeline, answers: Sequence[Mapping[str, Any]]) -> list[lis
         row = []
         for sentence in answer["written"]:
             named = tuple(places[text] for text in sentence["named"] if text in places)
-            verdict, _ = checker(Draft(sentence["text"], named), retrieval.hits)
+            verdict, _ = checker(Draft(sentence["text"], named), retrieval.hits, retrieval)
             shown = verdict is not Verdict.UNSUPPORTED
             row.append(Written(sentence["text"], bool(named), shown, bool(sentence["supported"])))
         found.append(row)

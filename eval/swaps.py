@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m eval.swaps", description="Swapped facts: are they caught?")
     parser.add_argument("--show", action="store_true", help="print the mistakes")
     options = parser.parse_args(arguments)
-    rows, checker = load(), Checker(Pipeline.open().encoder)
+    rows, checker = load(), Pipeline.open().checker
     alarms = [row for row in rows if not supported(checker, row.rewording, row.source)]
     print(f"false alarms: {len(alarms)} of {len(rows)} rewordings ({len(alarms) / len(rows):.3f})")
     passed = sorted(overlap(row.rewording, row.source) for row in rows)[len(alarms)]

@@ -1,47 +1,54 @@
 """A model's sentence and the hits to a verdict and the source sentences that support it.
 
-A claim is supported by a few source sentences when nothing in it contradicts them (numbers, names, negations: see
-`facts`), none of them gives orders to a model, and they cover its content: how well late interaction matches its
-words there, the worst matched among them, and how many of its neighbouring words are neighbours there. The
-coefficients are data (`check.json`); how they were fitted, and the figures, are in `eval/LOG.md`.
+A claim is supported by a source sentence when nothing in it contradicts that one (numbers, names, negations: see
+`facts`), the sentence gives no orders to a model, and it covers the claim's content: how well late interaction matches
+its words there, the worst matched among them, and how many of its neighbouring words are neighbours there. The
+coefficients are data (`check.json`, by `python -m eval.fit_check`).
+
+Words that are all there can still be put together to something false. So a claim must also keep to its sentence: say
+it in its words and their order, or tell all of it in whatever words, and with the answer that was read in it. Several
+sentences support a claim only part by part. The figures are in `eval/LOG.md`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from itertools import pairwise
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rag.facts import disagreements, is_order, numbers
+from rag.facts import another_does, disagreements, is_order, numbers, statement, statements
 from rag.protocols import Encoder
+from rag.support import load_model
 from rag.text import STOP_WORDS, words
-from rag.types import Draft, Floats, Hit, Passage, SentenceId, Span, Verdict
+from rag.types import Draft, Floats, Hit, Ints, Passage, Retrieval, SentenceId, Span, Verdict
 
 MOST = 3  # sentences that support a claim together
 GAIN = 0.03  # what a further one must add to the mean match of the claim's words
 TRIED = 4  # places that are looked at for a claim whose own pointers do not support it
 SHORT = 3  # content words: a claim of fewer is only supported by a sentence that matches the question
 NEAR = 5  # words apart that still count as neighbours
+Truths = NDArray[np.bool_]
 KEPT = 64  # passages whose token rows are kept
-
-Signal = Callable[[str, Sequence[str]], Mapping[str, float]]  # a claim and its evidence to further features
+THERE = 0.6  # cosine from which a word counts as said
+# Of a claim that keeps to its sentence: how well its worst word is matched, and the share of neighbours that stay so.
+WORST, NEIGHBOURS = 0.44, 0.7
+# Of one that tells all of its sentence: the mean match of its words, of the sentence's, and how many of these it lacks.
+SAID, TOLD, LACKS = 0.78, 0.82, 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A hit's sentences: texts, stems in order, token rows, the text before each; orders; names."""
+    """A hit's sentences: texts, stems in order, token rows, which of them tell, the text before each; orders; names."""
 
     texts: list[str]
     stems: list[list[str]]
     rows: list[Floats]
+    telling: list[Truths]
     before: list[str]
     orders: list[bool]
     upper: frozenset[str]
@@ -72,36 +79,54 @@ class Judgement:
 
 
 class Checker:
-    """A check of claims against hits; threads may share it.
+    """A check of claims against hits; threads may share it."""
 
-    signal: further features of a claim and its evidence, by name, for which `check.json` must have weights.
-    """
-
-    def __init__(self, encoder: Encoder, signal: Signal | None = None) -> None:
-        self._encoder, self._signal = encoder, signal
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
         self._kept: OrderedDict[tuple[str, Span], _Source] = OrderedDict()
         self._lock = Lock()
         self.model = load_model()
 
-    def __call__(self, draft: Draft, hits: Sequence[Hit]) -> tuple[Verdict, Sequence[SentenceId]]:
+    def __call__(
+        self, draft: Draft, hits: Sequence[Hit], asked: Retrieval | None = None
+    ) -> tuple[Verdict, Sequence[SentenceId]]:
         """A draft to its verdict and its support: the sentences it names, else the best there are.
 
-        A claim that named none, and is supported, is supported; one that named others is misattributed.
+        A claim that named none, and is supported, is supported; one that named others is misattributed. asked: the
+        retrieval that it answers, whose question and findings then count.
         """
         sources = [self._source(hit.passage) for hit in hits]
-        claim = self._claim(draft.text)
+        said = statement(draft.text)
         named = [s for s in draft.sources if 0 <= s.hit < len(hits) and 0 <= s.sentence < len(sources[s.hit].texts)]
         named = [s for s in named if not sources[s.hit].orders[s.sentence]]
-        short = len(set(claim.stems)) < SHORT
-        for places in ([named] if named else []) + self.best(claim, sources):
-            if short and not _answers(places, hits):
-                continue
-            judgement = self._judge(claim, places, sources)
-            if not judgement.against and judgement.score >= self.model.threshold:
-                kept = self._needed(claim, places, sources)
-                right = places is named or not draft.sources or set(kept) <= set(named)
+        if self._claim(said).size:
+            kept = self._support(said, named, hits, sources, asked)
+            parts = [] if kept else [self._support(part, named, hits, sources, asked) for part in statements(said)]
+            kept = kept or (list(dict.fromkeys(s for part in parts for s in part)) if all(parts) else [])
+            if kept:
+                right = not draft.sources or set(kept) <= set(named)
                 return (Verdict.SUPPORTED if right else Verdict.MISATTRIBUTED), kept
         return Verdict.UNSUPPORTED, []
+
+    def _support(
+        self,
+        text: str,
+        named: Sequence[SentenceId],
+        hits: Sequence[Hit],
+        sources: Sequence[_Source],
+        asked: Retrieval | None,
+    ) -> list[SentenceId]:
+        """A statement to the one sentence that supports it: the first that it names, else the best; or none."""
+        claim = self._claim(text)
+        short = len(set(claim.stems)) < SHORT
+        for place in [*named, *(places[0] for places in self.best(claim, sources) if len(places) == 1)]:
+            if short and not _answers([place], hits):
+                continue
+            judgement = self._judge(claim, [place], sources)
+            supported = not judgement.against and judgement.score >= self.model.threshold
+            if supported and _keeps(claim, place, sources, asked):
+                return [place]
+        return []
 
     def judge(self, text: str, places: Sequence[SentenceId], hits: Sequence[Hit]) -> Judgement:
         """A claim and some of the hits' sentences to how well they support it."""
@@ -123,8 +148,6 @@ class Checker:
             "words": len(set(claim.stems) & set(words(evidence))) / max(1, len(set(claim.stems))),
             "numbers": float(len(numbers(claim.text) - numbers(evidence))),
         }
-        if self._signal is not None:
-            features |= self._signal(claim.text, [evidence])
         return Judgement(
             self.model(features), tuple(disagreements(claim.text, evidence, before, _known(sources))), features
         )
@@ -150,14 +173,6 @@ class Checker:
             found.append([every[i] for i in chosen])
         return found
 
-    def _needed(self, claim: _Claim, named: Sequence[SentenceId], sources: Sequence[_Source]) -> list[SentenceId]:
-        """Of the sentences that a claim names, at most MOST, those that match the most of it."""
-        if len(named) <= MOST:
-            return list(named)
-        scores = [float(_matched(claim, [place], sources).sum()) for place in named]
-        kept = sorted(np.argsort(-np.array(scores), kind="stable")[:MOST])
-        return [named[i] for i in kept]
-
     def _claim(self, text: str) -> _Claim:
         """A text to what is matched of it; nothing of one that is longer than the encoder reads."""
         made, stems = self._encoder.encode_query(text), words(text)
@@ -165,10 +180,7 @@ class Checker:
             return _Claim(text, [], None)
         if made.tokens is None:
             return _Claim(text, stems, None)
-        parts = [text[start:end] for start, end in made.offsets]
-        spoken = np.array([any(c.isalnum() for c in part) for part in parts], bool)
-        content = spoken & np.array([part.casefold() not in STOP_WORDS for part in parts], bool)
-        return _Claim(text, stems, made.tokens[content if content.any() else spoken])
+        return _Claim(text, stems, made.tokens[_telling(text, made.offsets)])
 
     def _source(self, passage: Passage) -> _Source:
         key = (passage.document.sha256, passage.span)
@@ -187,17 +199,62 @@ class Checker:
         text, first = passage.document.text, passage.span.start
         texts = [text[start:end] for start, end in passage.sentences]
         (made,) = self._encoder.encode_passages([passage.text])
-        rows = []
+        rows, telling = [], []
         for start, end in passage.sentences:
             if made.tokens is None:
                 rows.append(np.empty((0, self._encoder.dimension), np.float32))
+                telling.append(np.zeros(0, bool))
                 continue
             here = (made.offsets[:, 0] >= start - first) & (made.offsets[:, 0] < end - first)
             rows.append(made.tokens[here])
+            telling.append(_telling(passage.text, made.offsets[here]))
         before = [text[max(0, start - 300) : start] for start, _ in passage.sentences]
-        return _Source(
-            texts, [words(part) for part in texts], rows, before, [is_order(part) for part in texts], *_cases(texts)
-        )
+        stems, orders = [words(part) for part in texts], [is_order(part) for part in texts]
+        return _Source(texts, stems, rows, telling, before, orders, *_cases(texts))
+
+
+def _telling(text: str, offsets: Ints) -> Truths:
+    """A text and its tokens' places to which of them tell something; if none does, those with a letter or digit."""
+    parts = [text[start:end] for start, end in offsets]
+    spoken = np.array([any(c.isalnum() for c in part) for part in parts], bool)
+    content = spoken & np.array([part.casefold() not in STOP_WORDS for part in parts], bool)
+    return content if content.any() else spoken
+
+
+def _keeps(claim: _Claim, place: SentenceId, sources: Sequence[_Source], asked: Retrieval | None) -> bool:
+    """Whether a claim keeps to a sentence: all its words are there and in its order, or it tells all of the sentence.
+
+    One that does not do both must also have the answer to the question, where one was read in the sentence.
+    """
+    source, stems = sources[place.hit], sources[place.hit].stems[place.sentence]
+    rows = source.rows[place.sentence][source.telling[place.sentence]]
+    if claim.rows is None:
+        there = np.array([stem in stems for stem in claim.stems], np.float32)
+        told = np.array([stem in claim.stems for stem in stems], np.float32)
+    elif len(rows):
+        table = rows @ claim.rows.T
+        there, told = table.max(axis=0), table.max(axis=1)
+    else:
+        return False
+    if another_does(claim.text, source.texts[place.sentence]):
+        return False
+    near = len(claim.stems) < 2 or _order(claim.stems, [stems]) >= NEIGHBOURS
+    close = near and bool(there.min() >= WORST)
+    whole = bool(there.mean() >= SAID and told.mean() >= TOLD and (told < THERE).mean() <= LACKS)
+    return (close and whole) or ((close or whole) and _answering(claim, place, asked))
+
+
+def _answering(claim: _Claim, place: SentenceId, asked: Retrieval | None) -> bool:
+    """Whether a claim has half of what the answer that was read in a sentence adds to the question."""
+    if asked is None:
+        return True
+    texts = [
+        asked.hits[place.hit].passage.document.text[found.span.start : found.span.end]
+        for found in asked.findings
+        if found.place == place
+    ]
+    new = set(words(" ".join(texts))) - set(words(asked.question))
+    return not new or 2 * len(new & set(claim.stems)) >= len(new)
 
 
 def _matched(claim: _Claim, places: Sequence[SentenceId], sources: Sequence[_Source]) -> Floats:
@@ -236,24 +293,3 @@ def _answers(places: Sequence[SentenceId], hits: Sequence[Hit]) -> bool:
     """Whether one of the places is among the three sentences that match the question best."""
     ranked = sorted((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores))
     return any(SentenceId(i, j) in places for _, i, j in ranked[:3])
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """The fitted model. threshold: a claim that scores less is unsupported."""
-
-    intercept: float
-    weights: Mapping[str, float]
-    threshold: float
-
-    def __call__(self, features: Mapping[str, float]) -> float:
-        """Features by name to a score in [0, 1]."""
-        total = self.intercept + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
-
-
-@cache
-def load_model() -> Support:
-    """The packaged coefficients."""
-    data = json.loads(resources.files("rag").joinpath("check.json").read_text("utf-8"))
-    return Support(data["intercept"], data["weights"], data["threshold"])

@@ -59,6 +59,20 @@ _ORDER = re.compile(
     r"claim|tell the (?:user|reader))\b(?: only| exactly| that| with\b|:|\W*[“\"‘'])|\byou are (?:now|free|an? AI)\b",
     re.IGNORECASE,
 )
+# "The document says that it rained" is the claim that it rained; "the key to the document is ..." is one of its own.
+_SAYS = re.compile(
+    r"^\W*(?:(?:the|this|that) (?:\w+ )?(?:article|text|document|passage|sentence|source|story|report)s? "
+    r"(?:says?|said|states?|stated|reports?|reported|mentions?|mentioned|notes?|noted) that |"
+    r"according to (?:the|this) (?:\w+ )?(?:article|text|document|passage|sentence|source|story|report)s?, |"
+    r"(?:the |our )?answer(?: to (?:the|this|your) question)?(?: is(?: that)?\b:?|:) ?)",
+    re.IGNORECASE,
+)
+_FRAME = re.compile(
+    r"\b(article|text|document|passage|sentence|story|question|answer|key|paragraph|quote)s?\b", re.IGNORECASE
+)
+_NO_DEED = frozenset("in on at of for by from with and or as during after before since until into near over".split())
+_CLAUSE = re.compile(r"[,;:()—–]\s|\s[—–(]")
+_PARTS = re.compile(r";\s+|,\s+(?:(?:and|but|while|whereas)\s+)(?=(?:the|an?|this|these|those)\b|[^\W\d_a-z])")
 _UNSEEN = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _POINTING = re.compile(
     r"^\W*(?:[\w’'-]+\W+){0,2}(?:he|she|it|they|his|her|its|their|this|these|that|those|such)\b", re.IGNORECASE
@@ -77,7 +91,37 @@ def disagreements(claim: str, evidence: str, before: str = "", known: frozenset[
     found += [f"the name {name} is not there" for name in proper_names(claim, known) if not _named(name, held)]
     if why := _negated(claim, evidence):
         found.append(why)
+    found += [f"it speaks of the {word}, which is not there" for word in _FRAME.findall(claim) if word not in evidence]
     return found + _opposed(set(words(claim)), set(words(evidence)))
+
+
+def statement(text: str) -> str:
+    """A sentence without "the document says that", "according to the article", "the answer is"."""
+    rest = _SAYS.sub("", text)
+    return rest if any(c.isalnum() for c in rest) else text
+
+
+def statements(text: str) -> list[str]:
+    """A sentence to its parts, if it has several that could each stand alone: each begins with what it is about."""
+    return [part for part in _PARTS.split(text) if len(set(words(part))) > 2]
+
+
+def another_does(claim: str, evidence: str) -> bool:
+    """Whether a claim tells what a clause says after a name, without the name: another seems to do it then.
+
+    A title, a first name, a place and the like may be left out, and so may a whole clause.
+    """
+    said = set(words(_joined(claim)))
+    for number, clause in enumerate(_CLAUSE.split(_joined(evidence))):
+        found = [m.group() for m in _WORD.finditer(clause)]
+        for place, word in enumerate(found):
+            named = word[0].isupper() and word.casefold() not in STOP_WORDS and (number or place)
+            full = place + 1 < len(found) and found[place + 1][0].isupper()  # more of the name follows
+            goes_on = place + 1 < len(found) and found[place + 1].casefold() not in _NO_DEED
+            lacks = named and goes_on and not full and not any(_named(stem, said) for stem in words(word))
+            if lacks and said & set(words(" ".join(found[place + 1 :]))):
+                return True
+    return False
 
 
 def is_order(text: str) -> bool:

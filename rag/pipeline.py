@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rag import index as indexes
@@ -41,7 +42,7 @@ class Pipeline:
         self._confidence = load_confidence()
         self._reader = reader or open_reader(self._confidence.reader)
         self._answerer: Answerer = ExtractiveAnswerer()
-        self._check = Checker(encoder)
+        self.checker = Checker(encoder)
         self._server = server_of(settings) if settings.llm_url else None
         self._model = ModelAnswerer(self._server) if self._server else None
         self.threshold = self._threshold(settings.max_wrong) if settings.threshold is None else settings.threshold
@@ -178,7 +179,8 @@ class Pipeline:
         yield answer
         try:
             drafts, drop = model.answer(retrieval, said.append), self.settings.unsupported == "drop"
-            for text, claims in cite_each(drafts, retrieval.hits, self._check, drop=drop):
+            check = partial(self.checker, asked=retrieval)
+            for text, claims in cite_each(drafts, retrieval.hits, check, drop=drop):
                 answer = replace(answer, text=text, claims=claims, warnings=(*retrieval.warnings, *said))
                 yield answer
         except ServerError as error:

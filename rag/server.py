@@ -30,6 +30,7 @@ PATIENCE = 10.0  # seconds that a busy server may ask us to wait
 WHOLE = 5  # an answer may take this many times the longest silence
 OLLAMA = 4096  # tokens that Ollama reads unless told otherwise; it cuts the rest in silence
 _TOO_LONG = re.compile(r"context|too (?:many|long)|maximum.{0,20}length|num_ctx|n_ctx", re.IGNORECASE)
+_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([mb])(?![^\W_])", re.IGNORECASE)  # 135M, 0.5b
 _END = object()
 
 
@@ -95,6 +96,16 @@ class ModelServer:
     def model(self) -> str:
         """The model's name: the user's, else the first that the server has."""
         return self._model or str(self._facts.get("id") or "default")
+
+    @cached_property
+    def parameters(self) -> float | None:
+        """How many weights the model has: as the server says, else by its name; None when neither tells."""
+        meta = self._facts.get("meta")
+        told = meta.get("n_params") if isinstance(meta, dict) else None
+        if isinstance(told, int) and told > 0:
+            return float(told)
+        named = _SIZE.findall(self.model.rsplit("/", maxsplit=1)[-1])
+        return float(named[-1][0]) * {"m": 1e6, "b": 1e9}[named[-1][1].casefold()] if named else None
 
     @cached_property
     def _lacks(self) -> set[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
+import numpy as np
 import pytest
 
 from eval.swaps import load, main
-from rag import Checker, Draft, Hit, SentenceId, Verdict, make_document
-from rag.facts import disagreements, is_order, numbers
+from rag import Checker, Draft, Hit, Retrieval, SentenceId, Span, Verdict, make_document
+from rag.facts import another_does, disagreements, is_order, numbers, statement
 from rag.split import split
+from rag.types import Finding
 from tests.fakes import HashEncoder, RowlessEncoder
 
 EVIDENCE = "Rollo led 1,500 Normans from Norway to France in May 911, and he did not return."
@@ -73,11 +75,14 @@ def test_verdicts_and_places(encoder: HashEncoder) -> None:
     hits = hits_of("Rice is cooked in water for twelve minutes. Salt is added at the end.", "Rollo came from Norway.")
     check = Checker(encoder)
     rice, salt, rollo = SentenceId(0, 0), SentenceId(0, 1), SentenceId(1, 0)
-    assert check(Draft("Rice is cooked for 12 minutes in water.", (rice,)), hits) == (Verdict.SUPPORTED, [rice])
-    assert check(Draft("Rice is cooked for 12 minutes in water.", ()), hits) == (Verdict.SUPPORTED, [rice])
-    assert check(Draft("Rice is cooked for 12 minutes in water.", (rollo,)), hits) == (Verdict.MISATTRIBUTED, [rice])
+    assert check(Draft("Rice is cooked for twelve minutes in water.", (rice,)), hits) == (Verdict.SUPPORTED, [rice])
+    assert check(Draft("Rice is cooked for twelve minutes in water.", ()), hits) == (Verdict.SUPPORTED, [rice])
+    assert check(Draft("Rice is cooked for twelve minutes in water.", (rollo,)), hits) == (
+        Verdict.MISATTRIBUTED,
+        [rice],
+    )
     assert check(Draft("Salt is added at the end.", (SentenceId(8, 8), salt)), hits) == (Verdict.SUPPORTED, [salt])
-    assert check(Draft("Rice is cooked for 13 minutes in water.", (rice,)), hits) == (Verdict.UNSUPPORTED, [])
+    assert check(Draft("Rice is cooked for thirteen minutes in water.", (rice,)), hits) == (Verdict.UNSUPPORTED, [])
     assert check(Draft("Elephants sleep upright.", (rice,)), hits) == (Verdict.UNSUPPORTED, [])
     assert check(Draft("Norway.", (SentenceId(-1, 0),)), ())[0] is Verdict.UNSUPPORTED
 
@@ -96,17 +101,67 @@ def test_what_is_too_long_to_be_read_is_unsupported(encoder: HashEncoder) -> Non
     assert Checker(encoder)(Draft(claim, (SentenceId(0, 0),)), hits)[0] is Verdict.UNSUPPORTED
 
 
-def test_a_further_signal_has_its_say(encoder: HashEncoder) -> None:
-    seen = []
+@pytest.mark.parametrize(
+    ("claim", "supported"),
+    [
+        ("Maria Lund opened the old bridge in Graz in May.", True),
+        ("In May Maria Lund opened the old bridge in Graz.", True),
+        ("Maria Lund opened the old bridge in May, and the new one is closed at night.", True),
+        ("The old bridge in Graz was opened in May, and the new one is closed at night.", False),
+        ("Maria Lund opened the old bridge, and the new one is closed at night because of ice.", True),
+        ("Maria Lund opened the old bridge, and the new one is closed in May.", False),
+        ("Maria Lund opened the old bridge because of ice.", False),
+        ("The mayor opened the old bridge in Graz in May.", False),
+        ("The key to the bridge is that Maria Lund opened it in May.", False),
+        ("The text says that Maria Lund opened the old bridge in May.", True),
+        ("Graz opened Lund at night.", False),
+    ],
+)
+def test_a_claim_keeps_to_one_sentence_part_by_part(encoder: HashEncoder, claim: str, supported: bool) -> None:
+    hits = hits_of("Maria Lund opened the old bridge in Graz in May. The new one is closed at night because of ice.")
+    named = (SentenceId(0, 0), SentenceId(0, 1))
+    for draft in (Draft(claim, ()), Draft(claim, named)):
+        assert (Checker(encoder)(draft, hits)[0] is Verdict.SUPPORTED) is supported
 
-    def signal(claim: str, evidence: object) -> dict[str, float]:
-        seen.append(claim)
-        return {"reader": 1.0}
 
-    hits = hits_of("Salt is added at the end.")
-    judgement = Checker(encoder, signal).judge("Salt is added.", [SentenceId(0, 0)], hits)
-    assert judgement.features["reader"] == 1.0
-    assert seen == ["Salt is added."]
+def test_a_claim_has_the_answer_that_was_read_unless_it_is_the_sentence(encoder: HashEncoder) -> None:
+    (hit,) = hits_of("The group, which includes President Macron and Prime Minister Starmer, met.")
+    text = hit.passage.document.text
+    start = text.index("Starmer")
+    found = Finding(SentenceId(0, 0), Span(start, start + len("Starmer")), 3.0, 3.0)
+    asked = Retrieval("Who is the Prime Minister?", (hit,), (), np.ones(1, np.float32), {}, findings=(found,))
+    check, claim = Checker(encoder), Draft("The group includes President Macron and Prime Minister.", ())
+    assert check(claim, (hit,))[0] is Verdict.SUPPORTED
+    assert check(claim, (hit,), asked)[0] is Verdict.UNSUPPORTED
+    right = Draft("The group includes President Macron and Prime Minister Starmer.", ())
+    assert check(right, (hit,), asked)[0] is Verdict.SUPPORTED
+    assert check(Draft(text, ()), (hit,), asked)[0] is Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "another"),
+    [
+        ("Lund questioned the plan and announced a vote.", True),
+        ("Lund questioned the plan, prompting Maria Reis to announce a vote.", False),
+        ("Lund questioned the plan, prompting Reis to announce a vote.", False),
+        ("Lund questioned the plan.", False),
+        ("A vote was announced in Graz.", True),
+    ],
+)
+def test_who_does_it_is_not_left_out(claim: str, another: bool) -> None:
+    assert (
+        another_does(claim, "President Lund questioned the plan, prompting Maria Reis to announce a vote.") is another
+    )
+
+
+def test_what_frames_a_statement_is_no_part_of_it() -> None:
+    assert statement("The article says that it rained.") == "it rained."
+    assert statement("According to the text, it rained.") == "it rained."
+    assert statement("The answer is: Within 90 days.") == "Within 90 days."
+    assert statement("The answer is") == "The answer is"
+    assert statement("The story of the town began.") == "The story of the town began."
+    assert disagreements("The key is the rain.", "The rain fell.") == ["it speaks of the key, which is not there"]
+    assert disagreements("The key was lost.", "The key was lost.") == []
 
 
 def test_the_swaps_are_300_of_rewordings_that_change_much() -> None:

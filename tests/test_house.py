@@ -36,6 +36,7 @@ BASE = {
     "protocols",
     "server",
     "facts",
+    "support",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
 STAGES |= {"rerank", "several", "extract", "generate", "check", "cite"}

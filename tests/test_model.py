@@ -72,9 +72,9 @@ def exact(answer: Answer) -> None:
 def test_a_supported_sentence_gets_its_number_and_the_exact_quote(opened: Open) -> None:
     with serving(says("")) as script:
         pipeline = opened(script)
-        script.replies = [says(f"In water, rice is cooked for 12 minutes {place(pipeline, 'Rice')}.")]
+        script.replies = [says(f"In water, rice is cooked for twelve minutes {place(pipeline, 'Rice')}.")]
         answer = pipeline.ask(QUESTION)
-    assert answer.text == "In water, rice is cooked for 12 minutes."
+    assert answer.text == "In water, rice is cooked for twelve minutes."
     assert verdicts(answer) == ["supported"]
     assert [c.text for c in answer.citations] == [f"{TRUE}."]
     assert answer.finished
@@ -278,6 +278,37 @@ def test_the_servers_own_size_bounds_the_prompt(opened: Open, several: Path, rou
         assert "[2.1]" not in script.prompts[-1]
     assert len(answer.warnings) == 1
     assert "was given only the best passage" in answer.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("listed", "small"),
+    [
+        ({"id": "m", "meta": {"n_params": 134_515_008}}, True),
+        ({"id": "big-135M", "meta": {"n_params": 7e9}}, True),  # no whole number: by its name
+        ({"id": "/models/SmolLM2-135M-Instruct.Q4_1.gguf"}, True),
+        ({"id": "qwen2.5:0.5b"}, True),
+        ({"id": "m-135M", "meta": {"n_params": 8_000_000_000}}, False),
+        ({"id": "llama3.2:3b"}, False),
+        ({"id": "gpt-4o"}, False),
+    ],
+)
+def test_a_very_small_model_is_given_the_best_sentence(
+    opened: Open, several: Path, listed: dict[str, Any], small: bool
+) -> None:
+    with serving(says("Rice is cooked in water for twelve minutes [1.1]."), v1__models={"data": [listed]}) as script:
+        answer = opened(script, several).ask(QUESTION)
+        assert ("Salt is added at the end." not in script.prompts[-1]) is small
+        assert ("Maria Lund" in script.prompts[-1]) is small
+        assert (
+            script.prompts[-1].endswith(f"] {TRUE}.\n</sources-{mark_of(script)}>\n\nQuestion: {QUESTION}") or not small
+        )
+    assert any("very small" in warning for warning in answer.warnings) is small
+    assert verdicts(answer) == ["supported"]
+
+
+def mark_of(script: Script) -> str:
+    """The mark of the last prompt's sources."""
+    return script.prompts[-1].rsplit("<sources-", maxsplit=1)[-1][:8]
 
 
 def test_the_key_goes_to_the_server_and_into_no_message(opened: Open) -> None:
