@@ -97,13 +97,12 @@ class Pipeline:
 
         When the question asks several things, each of them is also retrieved and read by itself.
         """
-        whole = rerank(self._reader.read(retrieval))
         asked = questions(retrieval.question) if retrieval.hits else ()
+        if not asked:
+            return rerank(self._reader.read(retrieval))
         each = [rerank(self._reader.read(self.retrieve(alone, len(retrieval.hits)))) for _, alone in asked]
-        if not each:
-            return whole
         said = [words for words, _ in asked]
-        return joined(whole, each, said, [self._confidence(part.features) for part in each])
+        return joined(rerank(retrieval), each, said, [self._confidence(part.features) for part in each])
 
     def write(self, retrieval: Retrieval) -> Iterator[Draft]:
         """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""

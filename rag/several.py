@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rag.text import parts, words
-from rag.types import Asked, Retrieval, SentenceId, Span
+from rag.types import Asked, Finding, Retrieval, SentenceId
 
 MOST = 3  # questions in one
 TRIED = 5  # sentences that may answer each
@@ -51,42 +51,50 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
 
 
 def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], confidences: Sequence[float]) -> Retrieval:
-    """A question's retrieval, and each of its questions' own, all of them read, to the first with `asked`.
+    """A question's retrieval, and each of its questions' own, these read, to the first with `asked` and its findings.
 
     Each question gets a sentence: together the best of which no two have one exact answer. A hit that only one of
     them found comes after the others.
     """
     best = max(product(*map(_best, read)), key=lambda chosen: (_apart(chosen), sum(one.score for one in chosen)))
-    hits, matches, asked = list(whole.hits), list(whole.matches), []
+    hits, matches, asked, findings = list(whole.hits), list(whole.matches), [], []
     for part, question, confidence, one in zip(read, said, confidences, best, strict=True):
         hit = part.hits[one.place.hit]
         at = next((i for i, other in enumerate(hits) if other.passage == hit.passage), len(hits))
         if at == len(hits):
             hits.append(replace(hit, score=min(hit.score, hits[-1].score)))
             matches.append(np.zeros((len(hit.sentence_scores), len(whole.weights)), np.float32))
-        asked.append(Asked(question, confidence, SentenceId(at, one.place.sentence), one.exact and one.exact[1]))
-    return replace(whole, hits=tuple(hits), matches=tuple(matches), asked=tuple(asked))
+        place = SentenceId(at, one.place.sentence)
+        asked.append(Asked(question, confidence, place, one.found and one.found.span))
+        findings += [replace(one.found, place=place)] if one.found else []
+    findings.sort(key=lambda finding: -finding.score)
+    return replace(whole, hits=tuple(hits), matches=tuple(matches), findings=tuple(findings), asked=tuple(asked))
 
 
 class _Candidate(NamedTuple):
-    """A sentence, its exact answer (the document's id, and the span there) if there is one, and its score."""
+    """A sentence of a document, what was found in it, if anything was, and its score."""
 
     place: SentenceId
-    exact: tuple[str, Span] | None
+    document: str
+    found: Finding | None
     score: float
 
 
 def _best(part: Retrieval) -> list[_Candidate]:
     """A retrieval to its best sentences, the best first."""
-    exact = {f.place: (part.hits[f.place.hit].passage.document.id, f.span) for f in part.findings}
-    places = [(SentenceId(i, j), s) for i, hit in enumerate(part.hits) for j, s in enumerate(hit.sentence_scores)]
-    ranked = sorted(places, key=lambda entry: -entry[1])[:TRIED]
-    return [_Candidate(place, exact.get(place), score) for place, score in ranked]
+    found = {finding.place: finding for finding in part.findings}
+    every = [
+        _Candidate(place, hit.passage.document.id, found.get(place), score)
+        for i, hit in enumerate(part.hits)
+        for j, score in enumerate(hit.sentence_scores)
+        if (place := SentenceId(i, j))
+    ]
+    return sorted(every, key=lambda one: -one.score)[:TRIED]
 
 
 def _apart(chosen: Sequence[_Candidate]) -> bool:
     """Whether no two sentences have one exact answer."""
-    exact = [one.exact for one in chosen if one.exact]
+    exact = [(one.document, one.found.span) for one in chosen if one.found]
     return not any(
         id == other and span.start < theirs.end and theirs.start < span.end
         for (id, span), (other, theirs) in combinations(exact, 2)
