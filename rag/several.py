@@ -53,8 +53,8 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
 def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], confidences: Sequence[float]) -> Retrieval:
     """A question's retrieval, and each of its questions' own, these read, to the first with `asked` and its findings.
 
-    Each question gets a sentence: together the best of which no two have one exact answer. A hit that only one of
-    them found comes after the others.
+    Each question gets a sentence: together the best of which no two have one exact answer. These rank first among the
+    sentences, in the order asked. A hit that only one of the questions found comes after the others.
     """
     best = max(product(*map(_best, read)), key=lambda chosen: (_apart(chosen), sum(one.score for one in chosen)))
     hits, matches, asked, findings = list(whole.hits), list(whole.matches), [], []
@@ -65,8 +65,13 @@ def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], con
             hits.append(replace(hit, score=min(hit.score, hits[-1].score)))
             matches.append(np.zeros((len(hit.sentence_scores), len(whole.weights)), np.float32))
         place = SentenceId(at, one.place.sentence)
-        asked.append(Asked(question, confidence, place, one.found and one.found.span))
+        asked.append(Asked(question, confidence, place, one.found.span if one.found else None))
         findings += [replace(one.found, place=place)] if one.found else []
+    top = max(score for hit in hits for score in hit.sentence_scores)
+    for rank, place in enumerate(dict.fromkeys(one.place for one in reversed(asked)), start=1):
+        scores = list(hits[place.hit].sentence_scores)
+        scores[place.sentence] = top + rank
+        hits[place.hit] = replace(hits[place.hit], sentence_scores=tuple(scores))
     findings.sort(key=lambda finding: -finding.score)
     return replace(whole, hits=tuple(hits), matches=tuple(matches), findings=tuple(findings), asked=tuple(asked))
 

@@ -84,6 +84,7 @@ def test_each_gets_its_sentence_in_the_order_asked() -> None:
         Asked("Q", 0.6, SentenceId(1, 0), Span(0, 4)),
         Asked("R?", 0.5, SentenceId(2, 0), Span(0, 5)),
     )
+    assert [sentence.document.id for sentence in found.sentences] == ["1", "2", "0"]  # those that answer come first
     assert [(f.place, f.span) for f in found.findings] == [(a.place, a.span) for a in found.asked]
     assert [hit.passage.document.id for hit in found.hits] == ["0", "1", "2"]  # what only one found comes last
     assert found.hits[2].score == whole.hits[1].score
