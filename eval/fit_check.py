@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from eval.gold import read
 from eval.report import ROOT, data_folder, read_json, reported, write_json
@@ -134,6 +133,8 @@ def balanced(said: Truths, supported: Truths) -> float:
 
 def regression(items: Sequence[Item], names: tuple[str, ...], *, veto: bool = True) -> Model:
     """Items to the logistic regression on their best places, and the threshold that serves them best."""
+    from sklearn.linear_model import LogisticRegression
+
     judged = [item for item in items if item.places]
     x = np.array([[item.places[0].features[name] for name in names] for item in judged])
     mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
