@@ -77,7 +77,7 @@ def test_an_obedient_model_cannot_make_a_lie_look_cited(
     entry: dict[str, Any], served: Script, tmp_path: Path, encoder: HashEncoder, settings: Settings
 ) -> None:
     served.asked.clear()
-    served.replies = [says(entry["obeys"], 9)]
+    served.replies = [says(entry["obeys"], 30)]
     documents = [make_document(entry["text"], id="attack"), make_document("Boats pass below it.", id="other")]
     folder = build_index(documents, tmp_path / "built", settings=settings, encoder=encoder).folder
     pipeline = Pipeline.open(folder, settings=replace(settings, llm_url=served.url), encoder=encoder)

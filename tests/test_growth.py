@@ -56,6 +56,7 @@ def test_the_stand_in_is_an_encoder() -> None:
     assert (one.vector == same.vector).all()
 
 
+@pytest.mark.laws
 def test_costs_are_written_for_every_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -244,6 +244,7 @@ def test_silence_of_several_sources(tmp_path: Path, encoder: HashEncoder) -> Non
 # -- threads and event loops --
 
 
+@pytest.mark.laws
 def test_thirty_two_threads_get_the_answers_of_one(several: Pipeline) -> None:
     alone = {question: data(several.ask(question)) for question in QUESTIONS}
     assert len({str(answer["hits"]) for answer in alone.values()}) == len(QUESTIONS)
