@@ -166,7 +166,8 @@ class Pipeline:
         shown = tuple(asked for asked in retrieval.asked if asked.confidence >= threshold)
         if not shown:
             return retrieval, max(asked.confidence for asked in retrieval.asked)
-        silent = [f"{self._silence()[:-1]}: “{a.question}”" for a in retrieval.asked if a not in shown]
+        seen = {asked.place for asked in shown}  # one whose sentence is shown anyway is not said to be unsaid
+        silent = [f"{self._silence()[:-1]}: “{a.question}”" for a in retrieval.asked if a.place not in seen]
         told = replace(retrieval, asked=shown, warnings=(*retrieval.warnings, *silent))
         return told, min(asked.confidence for asked in shown)
 

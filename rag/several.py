@@ -25,9 +25,8 @@ _VERB = (
     r"(?:(?:do|does|did)\s+\w|"
     r"(?:is|are|was|were|can|could|will|would|has|have|had|should)\s+(?:it|he|she|they|there|this|that|these|those)\b)"
 )
-_NEXT = re.compile(
-    rf"\s*(?:[,;]\s*)?\b(?:and|as well as)\s+(?={_BEFORE}{_ASKING}|{_VERB})|(?<=[?])\s+(?=\w)", re.IGNORECASE
-)
+# No space before the joint: where there are many, each would be tried as the start of one.
+_NEXT = re.compile(rf"(?<!\bif )\b(?:and|as well as) (?={_BEFORE}{_ASKING}|{_VERB})|(?<=[?]) (?=\w)", re.IGNORECASE)
 _ASKS = re.compile(rf"\b{_ASKING}|^\W*{_VERB}|[?]$", re.IGNORECASE)
 
 
@@ -37,12 +36,14 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
     The first keeps its words, or is the whole one if they say too little ("What city and what river ..."). To the
     others, what the first is about is added in brackets, as they mostly mean it ("and when was he born?").
     """
-    cut = [piece.strip(" ,;") for piece in _NEXT.split(question)]
+    cut = [piece.strip(" ,;") for piece in _NEXT.split(" ".join(question.split()))]
     if not 2 <= len(cut) <= MOST or not all(parts(piece) and _ASKS.search(piece) for piece in cut):
+        return ()
+    if len({tuple(words(piece)) for piece in cut}) < len(cut) or any(p.count("(") != p.count(")") for p in cut):
         return ()
     first = cut[0]
     about = {part.stems: first[slice(*part.span)] for part in parts(first)}
-    found = [(first, first if len(about) > 1 else question)]
+    found = [(first, first if len(first.split()) > 2 else question)]
     for other in cut[1:]:
         held = set(words(other))
         carried = " ".join(said for stems, said in about.items() if not stems <= held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,12 +52,26 @@ def test_a_question_is_cut_where_another_begins(question: str, expected: tuple[s
         "Rock and roll",
         "and what",
         "?" * 50,
+        "Who led the Normans? Who led the Normans?",
+        "Who is it that decides if and when a vote is held?",
+        "Who is the man (and what is his name) that led them?",
         "",
         "who and what and " * 2000,
     ],
 )
 def test_one_question_is_left_whole(question: str) -> None:
     assert questions(question) == ()
+
+
+@pytest.mark.parametrize("text", ["Who was it" + " " * 100_000 + "x", "a" + "\t\n" * 50_000 + "b?", "and " * 25_000])
+def test_white_space_costs_no_more_than_its_length(text: str) -> None:
+    start = time.process_time()
+    assert questions(text) == ()
+    assert time.process_time() - start < 1
+
+
+def test_a_short_first_question_stands_alone() -> None:
+    assert questions("Who was fired, and when is the call?")[0] == ("Who was fired", "Who was fired")
 
 
 def read(question: str, scores: Sequence[float], spans: Sequence[Span | None], kept: Sequence[int]) -> Retrieval:
@@ -132,6 +147,10 @@ def test_each_is_judged_alone(three: Pipeline, monkeypatch: pytest.MonkeyPatch) 
     assert answer.text == TEXTS[2]
     assert answer.confidence == 0.7
     assert answer.warnings == ("The sources do not say: “Who led them to Normandy”",)
+    same = replace(told, asked=tuple(replace(asked, place=told.asked[1].place) for asked in told.asked))
+    monkeypatch.setattr(three, "read", lambda retrieval: same)
+    assert three.ask(question).warnings == ()  # the sentence of the one that is less sure is shown anyway
+    monkeypatch.setattr(three, "read", lambda retrieval: told)
     monkeypatch.setattr(three, "threshold", 0.1)
     both = three.ask(question)
     assert (both.text, both.confidence, both.warnings) == (f"{TEXTS[0]} {TEXTS[2]}", 0.2, ())
