@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rag.errors import ServerError
+from rag.errors import QuestionError, ServerError
 from rag.server import ModelServer
 from rag.text import STOP_WORDS, one_line, words
 from rag.types import Answer
@@ -36,6 +36,7 @@ _IDLE = frozenset(
     "tell know please thank thanks sorry like want need help ok okay hi hello yes sure also mean meant wow see got "
     "explain give say said talk interested information anyway way question questions".split()
 )
+_TURNS = "give a list of Answers or of pairs (question, text of its answer), oldest first"
 _PROMPT = (
     "Rewrite the last question so that it can be understood without the conversation. Keep its meaning; add only what "
     "it refers to. Write the question alone, on one line."
@@ -43,11 +44,21 @@ _PROMPT = (
 
 
 def turns_of(history: History) -> list[Turn]:
-    """Turns as they are given to pairs of texts; an answer's question is the one that was understood."""
-    return [
-        (turn.understood, "" if turn.abstained else turn.text) if isinstance(turn, Answer) else (turn[0], turn[1])
-        for turn in history
-    ]
+    """Turns as they are given to pairs of texts; an answer's question is the one that was understood.
+
+    Raises QuestionError for what is not a turn.
+    """
+    if isinstance(history, str) or not isinstance(history, Sequence):
+        raise QuestionError(f"the history is of type {type(history).__name__}: {_TURNS}")
+    return [_turn(place, given) for place, given in enumerate(history)]
+
+
+def _turn(place: int, given: object) -> Turn:
+    if isinstance(given, Answer):
+        return given.understood, "" if given.abstained else given.text
+    if isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(text, str) for text in given):
+        return given[0], given[1]
+    raise QuestionError(f"turn {place + 1} of the history is {given!r:.60}: {_TURNS}")
 
 
 def stand_alone(question: str, turns: Sequence[Turn], server: ModelServer | None = None) -> str:

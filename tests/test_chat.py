@@ -99,6 +99,8 @@ class Scripted:
     def ask(self, question: str, *, max_wrong: float | None = None) -> Answer:
         if max_wrong == 2.0:
             return silent()
+        if not isinstance(question, str) or not question:
+            raise QuestionError(f"cannot ask {question!r}")
         if "slow" in question:
             time.sleep(2)
         if "crash" in question:
@@ -448,9 +450,9 @@ def fetch(served: Served, path: str, data: Any = None) -> tuple[str, Any]:
         return response.read().decode("utf-8"), response.headers
 
 
-def endpoint(served: Served, question: str) -> tuple[str, str]:
-    """A question to the endpoint's event and its data."""
-    event = json.loads(fetch(served, "/gradio_api/call/ask", {"data": [question]})[0])["event_id"]
+def endpoint(served: Served, *data: object) -> tuple[str, str]:
+    """What is given, mostly a question, to the endpoint's event and its data."""
+    event = json.loads(fetch(served, "/gradio_api/call/ask", {"data": data})[0])["event_id"]
     told, _ = fetch(served, f"/gradio_api/call/ask/{event}")
     name, data = re.findall(r"event: (\w+)\ndata: (.*)", told)[-1]
     return name, data
@@ -470,6 +472,18 @@ def test_the_endpoint_tells_our_errors_and_hides_others(served: Served) -> None:
     name, data = endpoint(served, "crash")
     assert (name, "secret" in data, OOPS in data) == ("error", False, True)
     assert "secret detail" in served.log.read_text("utf-8")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(("",), "Cannot ask ''"), ((5,), "Cannot ask 5"), (("a" * 2001,), "has 2001 characters: at most 2000 are read")],
+)
+def test_the_endpoint_says_what_is_wrong_with_a_question(served: Served, data: tuple[object, ...], told: str) -> None:
+    before = served.log.read_text("utf-8")
+    name, said = endpoint(served, *data)
+    assert (name, told in said) == ("error", True), said
+    assert served.log.read_text("utf-8") == before
 
 
 @pytest.mark.browser

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rag import Pipeline, Settings
+from rag import Pipeline, QuestionError, Settings
 from rag.converse import depends, stand_alone, turns_of
 from rag.server import ModelServer
 from tests.fakes import HashEncoder
@@ -71,3 +72,11 @@ def test_the_server_is_asked_once_for_a_follow_up_only(built: Path, encoder: Has
         answer = pipeline.ask("Who did?", history=[TURN])
         assert answer.understood == "Who led the Normans?"
         assert len(script.prompts) == 2
+
+
+@pytest.mark.parametrize(
+    "history", ["abc", [("Who?",)], ["Who?"], [(1, 2)], [("Who?", "He.", "More.")], [None], {"a": "b"}, 5]
+)
+def test_what_is_no_history_is_said(pipeline: Pipeline, history: Any) -> None:
+    with pytest.raises(QuestionError, match=r"history .*give a list of Answers or of pairs"):
+        pipeline.ask("Who led the Normans?", history=history)

@@ -21,7 +21,7 @@ from rag.chat.article import article
 from rag.chat.opening import Opening
 from rag.chat.render import conversation, problem
 from rag.chat.turns import Turn
-from rag.errors import RagError
+from rag.errors import QuestionError, RagError
 from rag.types import Document
 
 log = logging.getLogger(__name__)
@@ -222,6 +222,8 @@ def _api(opening: Opening) -> Any:
     def ask(question: str) -> dict[str, Any]:
         """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits."""
         try:
+            if isinstance(question, str) and len(question) > QUESTION_LIMIT:
+                raise QuestionError(f"the question has {len(question)} characters: at most {QUESTION_LIMIT} are read")
             return opening.wait().ask(question).to_dict()
         except Exception as error:
             raise gr.Error(_message(error), print_exception=False) from None
