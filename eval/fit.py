@@ -1,15 +1,16 @@
 """The confidence's coefficients, fitted: `python -m eval.fit --data DIR` writes rag/confidence.json.
 
-    python -m eval.fit [--data DIR] [--set squad2_train] [--gold FILE] [--out FILE]
+    python -m eval.fit [--data DIR] [--set squad2_train] [--gold FILE] [--articles FOLDER] [--out FILE]
 
 Fits a logistic regression of "the answer's sentence is evidence" (an unanswerable question has none) on what retrieval
 and reader found. Its questions are those of the set's articles that the reader was not trained on (HELD_OUT of
-`reader.examples`), asked of the set's pooled passages and of their own document alone, and the gold set's training
-half, which has GOLD_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. Its
-figures are of predictions out of folds (over the articles, and over the gold questions). The risk-coverage curve, on
-which the dial rests, is that of the gold questions, weighted so that a third is unanswerable: their predictions out of
-folds are calibrated anew (Platt, 1999, with his targets), and a row says how many of the answers shown are expected
-to be wrong.
+`reader.examples`), asked of the set's pooled passages and of their own document alone, and the plain ones: the gold
+set's training half, and those of the articles in a folder (FOLDER.jsonl, as gold.jsonl), each asked of its article.
+These have PLAIN_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. One that
+asks several things counts as each of them, as they are judged (`rag.several`). The figures are of predictions out of
+folds (over the articles, and over the gold questions). The risk-coverage curve, on which the dial rests, is that of
+the plain questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
+(Platt, 1999, with his targets), and a row says how many of the answers shown are expected to be wrong.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from eval.gold import Question, load_gold
 from eval.measure import place
 from eval.report import data_folder, reported
 from eval.sets import load_set
-from rag import Document, Encoder, Pipeline, Settings, build_index
+from rag import Document, Encoder, Pipeline, Settings, build_index, read_folder, several
 from reader.examples import HELD_OUT
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 HERE = Path(__file__).resolve().parent
-GOLD_SHARE = 0.05
+PLAIN_SHARE = 0.05
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
 
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, metavar="DIR", help="the folder of the sets (else FOOTNOTE_DATA)")
     parser.add_argument("--set", default="squad2_train", metavar="NAME", help="a set whose role is training")
     parser.add_argument("--gold", type=Path, default=HERE / "gold.jsonl", metavar="FILE")
+    parser.add_argument("--articles", type=Path, default=HERE / "articles", metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=HERE.parent / "rag" / "confidence.json", metavar="FILE")
     options = parser.parse_args(arguments)
     return reported("eval.fit", lambda: _run(options))
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     folder = data_folder(options.data) / options.set
     reader = name_reader(options.out)
-    write(options.out, fit(collect(folder, options.gold)) | reader)
+    write(options.out, fit(collect(folder, options.gold, options.articles)) | reader)
     print(f"wrote {options.out}")
     return 0
 
@@ -90,8 +92,8 @@ def write(out: Path, data: Mapping[str, Any]) -> None:
     out.write_text(f'{rest[:-2]},\n "curve": [\n{rows}\n ]\n}}\n', "utf-8")
 
 
-def collect(folder: Path, gold: Path) -> list[Example]:
-    """A set's folder and the gold file to their questions, read."""
+def collect(folder: Path, gold: Path, articles: Path) -> list[Example]:
+    """A set's folder, the gold file and a folder of articles to their questions, read."""
     settings = Settings.from_environment()
     documents, questions = load_set(folder)
     titles = {document.id: document.title for document in documents}
@@ -100,30 +102,43 @@ def collect(folder: Path, gold: Path) -> list[Example]:
     with TemporaryDirectory() as scratch:
         build_index(documents, Path(scratch), settings=settings)
         pool = Pipeline.open(Path(scratch), settings=settings)
-        found = [_example(pool, question, "pool", titles[question.documents[0]]) for question in held]
-    found += _given({document.id: document for document in documents}, held, settings, pool.encoder)
+        found = [one for question in held for one in _examples(pool, question, "pool", titles[question.documents[0]])]
+    found += _given(documents, held, settings, pool.encoder, "given")
     article = Pipeline.open(settings=settings)
-    asked = load_gold(gold, article.documents, "train")
-    return found + [_example(article, q, "gold", f"gold {i % GOLD_FOLDS}") for i, q in enumerate(asked)]
+    for number, question in enumerate(load_gold(gold, article.documents, "train")):
+        found += _examples(article, question, "plain", f"gold {number % GOLD_FOLDS}")
+    return found + plain(articles, settings, pool.encoder)
+
+
+def plain(articles: Path, settings: Settings, encoder: Encoder) -> list[Example]:
+    """A folder of articles, each one's questions in the file beside it, to these as they are read."""
+    texts = read_folder(articles)
+    return _given(texts, load_gold(articles.with_suffix(".jsonl"), texts, "train"), settings, encoder, "plain")
 
 
 def _given(
-    documents: dict[str, Document], questions: Sequence[Question], settings: Settings, encoder: Encoder
+    documents: Sequence[Document], questions: Sequence[Question], settings: Settings, encoder: Encoder, source: str
 ) -> list[Example]:
-    found = []
+    """Questions, each asked of its own document alone."""
+    by_id, found = {document.id: document for document in documents}, []
     for names, group in groupby(sorted(questions, key=lambda q: q.documents), key=lambda q: q.documents):
         with TemporaryDirectory() as scratch:
-            build_index([documents[name] for name in names], Path(scratch), settings=settings, encoder=encoder)
+            build_index([by_id[name] for name in names], Path(scratch), settings=settings, encoder=encoder)
             pipeline = Pipeline.open(Path(scratch), settings=settings, encoder=encoder)
-            found += [_example(pipeline, question, "given", documents[names[0]].title) for question in group]
+            for question in group:
+                found += _examples(pipeline, question, source, by_id[names[0]].title or names[0])
     return found
 
 
-def _example(pipeline: Pipeline, question: Question, source: str, fold: str) -> Example:
-    retrieval = pipeline.read(pipeline.retrieve(question.text))
-    first = place(retrieval.sentences[0])
-    right = any(metrics.agrees(quote, first) for quote in question.evidence)
-    return Example(dict(retrieval.features), right, question.answerable, source, fold)
+def _examples(pipeline: Pipeline, question: Question, source: str, fold: str) -> list[Example]:
+    """A question, or each that it asks, as it is read."""
+    found = []
+    for text in [alone for _, alone in several.questions(question.text)] or [question.text]:
+        retrieval = pipeline.read(pipeline.retrieve(text))
+        first = place(retrieval.sentences[0])
+        right = any(metrics.agrees(quote, first) for quote in question.evidence)
+        found.append(Example(dict(retrieval.features), right, question.answerable, source, fold))
+    return found
 
 
 def fit(examples: Sequence[Example]) -> dict[str, Any]:
@@ -137,7 +152,7 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
     for fold in sorted(set(folds)):
         away = folds != fold
         honest[~away] = _fitted(x[away], y[away], weights[away], c=10.0).predict_proba(x[~away])[:, 1]
-    for source in ("pool", "given", "gold"):
+    for source in ("pool", "given", "plain"):
         here = np.array([example.source == source for example in examples])
         ones = np.ones((1, int(here.sum())))
         answerable = np.array([example.answerable for example in examples])[here]
@@ -147,8 +162,8 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
             f"ECE {metrics.calibration_error(ones, honest[here], y[here])[0]:.3f}"
         )
     model = _fitted(x, y, weights, c=10.0)
-    gold = np.array([example.source == "gold" for example in examples])
-    curve = risk_coverage(honest[gold], y[gold], mixed([example for example in examples if example.source == "gold"]))
+    asked = np.array([example.source == "plain" for example in examples])
+    curve = risk_coverage(honest[asked], y[asked], mixed([one for one in examples if one.source == "plain"]))
     for threshold, wrong, shown in curve[:: max(1, len(curve) // 10)]:
         print(f"confidence at least {threshold:.3f}: {wrong:.3f} of the shown are wrong, {shown:.3f} are shown")
     return {
@@ -167,9 +182,9 @@ def _fitted(
 
 
 def weights_of(examples: Sequence[Example]) -> NDArray[np.float64]:
-    """Examples to weights that sum to their number, GOLD_SHARE of it on the gold questions."""
-    gold = np.array([example.source == "gold" for example in examples])
-    shares = np.where(gold, GOLD_SHARE / max(gold.sum(), 1), (1 - GOLD_SHARE) / max((~gold).sum(), 1))
+    """Examples to weights that sum to their number, PLAIN_SHARE of it on the plain questions."""
+    asked = np.array([example.source == "plain" for example in examples])
+    shares = np.where(asked, PLAIN_SHARE / max(asked.sum(), 1), (1 - PLAIN_SHARE) / max((~asked).sum(), 1))
     return np.asarray(shares / shares.sum() * len(examples))
 
 

@@ -93,6 +93,7 @@ def _gold(line: Line, texts: Mapping[str, str]) -> Question:
         answerable=entry["answerable"],
         answers=tuple(map(stored, entry["short_answers"])),
         evidence=places,
+        documents=(name,) if name is not None else (),
         kind=entry["kind"],
         split=entry["split"],
     )

@@ -27,7 +27,7 @@ from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
 from rag.settings import Settings
-from rag.several import joined, questions
+from rag.several import MOST, joined, questions
 from rag.text import normalise, parts
 from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
 
@@ -100,8 +100,11 @@ class Pipeline:
         asked = questions(retrieval.question) if retrieval.hits else ()
         if not asked:
             return rerank(self._reader.read(retrieval))
-        each = [rerank(self._reader.read(self.retrieve(alone, len(retrieval.hits)))) for _, alone in asked]
-        said = [words for words, _ in asked]
+        if len(asked) > MOST:
+            told = f"The question asks {len(asked)} things; the first {MOST} were read: ask the others by themselves."
+            retrieval = replace(retrieval, warnings=(*retrieval.warnings, told))
+        each = [rerank(self._reader.read(self.retrieve(alone, len(retrieval.hits)))) for _, alone in asked[:MOST]]
+        said = [words for words, _ in asked[:MOST]]
         return joined(rerank(retrieval), each, said, [self._confidence(part.features) for part in each])
 
     def write(self, retrieval: Retrieval) -> Iterator[Draft]:

@@ -14,50 +14,78 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rag.converse import BACK, FEW, content
 from rag.text import parts, words
 from rag.types import Asked, Finding, Retrieval, SentenceId
 
-MOST = 3  # questions in one
+MOST = 5  # questions in one that are read
 TRIED = 5  # sentences that may answer each
+APART = 0.2  # what it is worth, in their scores, that two sentences do not have one exact answer
 _ASKING = r"(?:who|whom|whose|what|which|when|where|why|how)\b"
 _BEFORE = r"(?:(?:at|in|on|by|for|from|to|with|of|about|through|during|into|under|against|since|until)\s+)?"
-_VERB = (
-    r"(?:(?:do|does|did)\s+\w|"
-    r"(?:is|are|was|were|can|could|will|would|has|have|had|should)\s+(?:it|he|she|they|there|this|that|these|those)\b)"
+_DO = r"(?:(?:do|does|did)\s+\w)"
+_BE = r"(?:is|are|was|were|can|could|will|would|has|have|had|should)"
+_VERB = rf"(?:{_DO}|{_BE}\s+(?:it|he|she|they|there|this|that|these|those)\b)"
+# After a bare comma, in a list that goes on: "who" and "which" mostly begin a clause, others do not before such a verb.
+_LISTED = (
+    rf"{_BEFORE}(?:what|why|how|when|where)\s+(?:\w+\s+)??(?:{_DO}|{_BE}\b).{{1,200}}\b(?:and|or) {_BEFORE}{_ASKING}"
 )
 # No space before the joint: where there are many, each would be tried as the start of one.
-_NEXT = re.compile(rf"(?<!\bif )\b(?:and|as well as) (?={_BEFORE}{_ASKING}|{_VERB})|(?<=[?]) (?=\w)", re.IGNORECASE)
+_NEXT = re.compile(
+    rf"(?:(?<!\bif )(?<!\bwhether )\b(?:and|or|as well as)|[&;]) (?={_BEFORE}{_ASKING}|{_VERB})|, (?={_LISTED})"
+    rf"|(?<=[?])(?={_BEFORE}{_ASKING} )|(?<=[?]) (?:(?:and|or|but|also) (?={_BEFORE}{_ASKING}|{_VERB}))?(?=\w)",
+    re.IGNORECASE,
+)
 _ASKS = re.compile(rf"\b{_ASKING}|^\W*{_VERB}|[?]$", re.IGNORECASE)
+_WHOLE = re.compile(rf"\b(?:{_BE}|do|does|did)\b", re.IGNORECASE)
+_TAIL = re.compile(r"(?<=\S) \(([^()]*)\)$")
 
 
 def questions(question: str) -> tuple[tuple[str, str], ...]:
-    """A question to the two or three that it asks, each as asked and as it stands alone; none when it asks one thing.
+    """A question to those that it asks, each as asked and as it stands alone; none when it asks one thing.
 
-    The first keeps its words, or is the whole one if they say too little ("What city and what river ..."). To the
-    others, what the first is about is added in brackets, as they mostly mean it ("and when was he born?").
+    The first keeps its words, or is the whole one if they say too little ("What city and what river ..."). To another
+    that leans on the first ("and when was he born?"), what the first is about is added in brackets; what a question
+    has in brackets at its end (see `converse`) is added to each.
     """
-    cut = [piece.strip(" ,;") for piece in _NEXT.split(" ".join(question.split()))]
-    if not 2 <= len(cut) <= MOST or not all(parts(piece) and _ASKS.search(piece) for piece in cut):
+    asked = " ".join(question.split())
+    tail = found[1] if (found := _TAIL.search(asked)) else ""
+    cut = [said for piece in _NEXT.split(asked[: found.start()] if found else asked) if (said := piece.strip(" ,;"))]
+    if len(cut) < 2 or not all(_ASKS.search(piece) and _closed(piece) for piece in cut):
         return ()
-    if len({tuple(words(piece)) for piece in cut}) < len(cut) or any(p.count("(") != p.count(")") for p in cut):
+    if not parts(cut[0]) or len({tuple(words(piece)) for piece in cut}) < len(cut):  # one may be a bare "and why?"
         return ()
     first = cut[0]
     about = {part.stems: first[slice(*part.span)] for part in parts(first)}
-    found = [(first, first if len(first.split()) > 2 else question)]
+    alone = [(first, _with(first, tail) if len(first.split()) > 2 else question)]
     for other in cut[1:]:
         held = set(words(other))
-        carried = " ".join(said for stems, said in about.items() if not stems <= held)
-        found.append((other, f"{other} ({carried})" if carried else other))
-    return tuple(found)
+        carried = " ".join(said for stems, said in about.items() if not stems <= held) if _leans(other) else ""
+        alone.append((other, _with(other, f"{carried} {tail}".strip())))
+    return tuple(alone)
+
+
+def _closed(text: str) -> bool:
+    return text.count("(") == text.count(")") and text.count("“") == text.count("”") and text.count('"') % 2 == 0
+
+
+def _leans(question: str) -> bool:
+    """Whether a question points back to another, or is no whole one ("and in what year?")."""
+    whole = parts(question) and (_WHOLE.search(question) or len(content(question)) > FEW)
+    return not whole or bool(BACK.search(question))
+
+
+def _with(question: str, about: str) -> str:
+    return f"{question} ({about})" if about else question
 
 
 def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], confidences: Sequence[float]) -> Retrieval:
     """A question's retrieval, and each of its questions' own, these read, to the first with `asked` and its findings.
 
-    Each question gets a sentence: together the best of which no two have one exact answer. These rank first among the
-    sentences, in the order asked. A hit that only one of the questions found comes after the others.
+    Each question gets a sentence: together the best, where it counts that no two have one exact answer. These rank
+    first among the sentences, in the order asked. A hit that only one of the questions found comes after the others.
     """
-    best = max(product(*map(_best, read)), key=lambda chosen: (_apart(chosen), sum(one.score for one in chosen)))
+    best = max(product(*map(_best, read)), key=lambda chosen: APART * _apart(chosen) + sum(one.score for one in chosen))
     hits, matches, asked, findings = list(whole.hits), list(whole.matches), [], []
     for part, question, confidence, one in zip(read, said, confidences, best, strict=True):
         hit = part.hits[one.place.hit]

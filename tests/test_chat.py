@@ -450,9 +450,9 @@ def fetch(served: Served, path: str, data: Any = None) -> tuple[str, Any]:
         return response.read().decode("utf-8"), response.headers
 
 
-def endpoint(served: Served, *data: object) -> tuple[str, str]:
+def endpoint(served: Served, *given: object) -> tuple[str, str]:
     """What is given, mostly a question, to the endpoint's event and its data."""
-    event = json.loads(fetch(served, "/gradio_api/call/ask", {"data": data})[0])["event_id"]
+    event = json.loads(fetch(served, "/gradio_api/call/ask", {"data": given})[0])["event_id"]
     told, _ = fetch(served, f"/gradio_api/call/ask/{event}")
     name, data = re.findall(r"event: (\w+)\ndata: (.*)", told)[-1]
     return name, data

@@ -35,12 +35,12 @@ def example(right: bool, answerable: bool, source: str, x: float) -> fit.Example
 
 
 def test_the_mix_has_a_third_that_is_unanswerable() -> None:
-    examples = [example(True, True, "gold", 1), *[example(False, False, "gold", 0)] * 2]
+    examples = [example(True, True, "plain", 1), *[example(False, False, "plain", 0)] * 2]
     assert fit.mixed(examples) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
     examples += [example(True, True, source, 1) for source in ("pool", "given") for _ in range(4)]
     weights = fit.weights_of(examples)
     assert weights.sum() == pytest.approx(len(examples))
-    assert weights[:3].sum() == pytest.approx(fit.GOLD_SHARE * len(examples))
+    assert weights[:3].sum() == pytest.approx(fit.PLAIN_SHARE * len(examples))
 
 
 def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
@@ -60,7 +60,7 @@ def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
 def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixture[str]) -> None:
     chance = np.random.default_rng(1)
     examples = []
-    for source in ("pool", "given", "gold"):
+    for source in ("pool", "given", "plain"):
         for i in range(60):
             x = float(chance.normal())
             right = bool(chance.random() < 1 / (1 + np.exp(-3 * x)))
