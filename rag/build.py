@@ -12,6 +12,7 @@ from rag.encode import open_encoder
 from rag.errors import DocumentError, IndexDamagedError, IndexMissingError
 from rag.folders import current, locked, sha256_text
 from rag.load import packaged_corpus, read_folder
+from rag.models import computed
 from rag.protocols import Encoder, Encoding
 from rag.settings import Settings
 from rag.split import CAP, LONGEST, TARGET, split
@@ -73,6 +74,8 @@ def build_index(
             index = indexes.Index.open(out, deep=True)
             if index.manifest.get("inputs") == inputs:
                 return Built(out, False, len(index.documents), len(index), tuple(left_out))
+            if (compute := computed(encoder.fingerprint)[1]) != index.compute:
+                say(f"{out} was built in {index.compute}: it is rebuilt in {compute} (FOOTNOTE_COMPUTE)")
         except (IndexMissingError, IndexDamagedError):
             pass
         passages = [passage for text in texts for passage in split(text, encoder.count_tokens, cap)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from rag.build import packaged_folder
 from rag.confidence import load_confidence
@@ -57,14 +59,19 @@ def _export(settings: Settings, deep: bool) -> str:
         folder = export_folder(settings.cache, computing(weights, compute))
         kind, first = ("", "question or build") if compute == FLOAT32 else (f" in {compute}", "build")
         try:
-            version = current(folder, mend=f"remove {folder}; it is exported anew when next needed", deep=deep)
-            facts.append(f"exported{kind} to {version.path}")
+            facts.append(f"exported{kind} to {_exported(folder, deep)}")
         except IndexMissingError:
             facts.append(f"not exported{kind} yet; the first {first} does it")
     return "; ".join(facts)
 
 
+def _exported(folder: Path, deep: bool) -> Path:
+    mend = f"remove {folder}; it is exported anew when next needed"
+    return current(folder, mend=mend, deep=deep, what="encoder").path
+
+
 def _index(settings: Settings, deep: bool) -> str:
+    """The index, and if it computes otherwise than in float32, the export that it is asked with."""
     folders = [settings.index] if settings.index else [packaged_folder(settings.cache)]
     if not settings.index and not (folders[0] / "CURRENT").exists():
         folders = []
@@ -74,7 +81,11 @@ def _index(settings: Settings, deep: bool) -> str:
     for folder in folders:
         index = Index.open(folder, deep=deep)
         counts = index.manifest["counts"]
-        computed = "" if index.compute == FLOAT32 else f", encoded in {index.compute}"
+        computed = ""
+        if index.compute != FLOAT32:
+            computed = f", encoded in {index.compute}"
+            with suppress(IndexMissingError):  # the first question makes it anew
+                _exported(export_folder(settings.cache, index.fingerprint), deep)
         facts.append(f"{folder}, {counts['documents']} document(s), {counts['passages']} passage(s){computed}")
     return "; ".join(facts) + (
         ", every byte checked" if deep else f" (every byte: --deep; rebuild: {REBUILD.format('DIR')})"

@@ -171,7 +171,7 @@ def open_encoder(
 def _exported(cache: Path, fingerprint: str) -> Encoder | None:
     """The export in the cache, or None: not there, damaged, refused, or of another format."""
     try:
-        version = current(export_folder(cache, fingerprint), mend="footnote index")
+        version = current(export_folder(cache, fingerprint), mend="footnote index", what="encoder")
     except (IndexMissingError, IndexDamagedError):
         return None
     facts = version.manifest
@@ -258,7 +258,7 @@ def _in_int8(encoder: Encoder, cache: Path, say: Callable[[str], None]) -> Encod
 
     def write(fresh: Path) -> Mapping[str, Any]:
         try:
-            source = current(export_folder(cache, encoder.fingerprint), mend="footnote index")
+            source = current(export_folder(cache, encoder.fingerprint), mend="footnote index", what="encoder")
         except IndexMissingError:
             raise ModelError("it is not exported") from None
         facts = {**source.manifest, "fingerprint": fingerprint}

@@ -64,10 +64,11 @@ def storing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def current(folder: Path, *, mend: str, deep: bool = False) -> Version:
+def current(folder: Path, *, mend: str, deep: bool = False, what: str = "index") -> Version:
     """The folder's current version, checked: manifest, sizes, the small files' bytes; with `deep`, every byte.
 
-    mend: the command that an error names. Raises IndexMissingError, IndexDamagedError, StorageError.
+    mend: the command that an error names; what: what it says is there.
+    Raises IndexMissingError, IndexDamagedError, StorageError.
     """
     try:
         line = (folder / CURRENT).read_bytes().decode("utf-8")
@@ -77,12 +78,12 @@ def current(folder: Path, *, mend: str, deep: bool = False) -> Version:
         raise IndexDamagedError(f"{folder / CURRENT} is damaged; rebuild: {mend}") from None
     except OSError as error:
         raise StorageError(f"cannot read {folder / CURRENT}: {error.strerror or error}") from error
-    return _checked(folder, line, mend, deep)
+    return _checked(folder, line, mend, deep, what)
 
 
-def _checked(folder: Path, line: str, mend: str, deep: bool) -> Version:
-    def damaged(what: str) -> IndexDamagedError:
-        return IndexDamagedError(f"the index in {folder} is damaged: {what}; rebuild: {mend}")
+def _checked(folder: Path, line: str, mend: str, deep: bool, what: str) -> Version:
+    def damaged(how: str) -> IndexDamagedError:
+        return IndexDamagedError(f"the {what} in {folder} is damaged: {how}; rebuild: {mend}")
 
     parts = line.split()
     if len(parts) != 2 or not re.fullmatch(r"v[0-9]+", parts[0]) or line != f"{parts[0]} {parts[1]}\n":

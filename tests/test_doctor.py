@@ -142,6 +142,23 @@ def test_an_index_in_int8_is_told(tmp_path: Path, settings: Settings, encoder: H
     assert found.detail.startswith(f"{tmp_path / 'one'}, 1 document(s), 1 passage(s), encoded in int8 (every byte")
 
 
+def test_the_export_that_an_index_in_int8_is_asked_with_is_looked_at(
+    tmp_path: Path, settings: Settings, encoder: HashEncoder
+) -> None:
+    encoder.fingerprint += ".int8"
+    build_index([make_document("One é.", id="a")], tmp_path / "one", settings=settings, encoder=encoder)
+    folder = export_folder(settings.cache, encoder.fingerprint)
+    with locked(folder):
+        publish(folder, lambda path: {"n": (path / "model.onnx").write_bytes(b"graph")})
+    asked = Settings(index=tmp_path / "one", cache=settings.cache)
+    assert findings(asked)["index"].well
+    (folder / "v1" / "model.onnx").write_bytes(b"graph cut")
+    found = findings(asked)["index"]
+    assert not found.well
+    assert found.detail.startswith(f"the encoder in {folder} is damaged: v1/model.onnx")
+    assert found.detail.endswith(f"remove {folder}; it is exported anew when next needed")
+
+
 def test_damage_in_a_large_export_is_found_with_deep(
     settings: Settings, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -524,7 +524,8 @@ def test_what_is_computed_in_goes_to_the_encoder_and_an_index_in_other_is_told(
         "FOOTNOTE_COMPUTE (int8) counts when an index is built"
     ]
     assert not build_index([document], tmp_path / INT8, settings=in_int8).changed
-    assert build_index([document], tmp_path / INT8, settings=settings).changed
+    assert build_index([document], tmp_path / INT8, settings=settings, say=said.append).changed
+    assert said[1] == f"{tmp_path / INT8} was built in int8: it is rebuilt in float32 (FOOTNOTE_COMPUTE)"
 
 
 def test_an_encoder_without_token_rows_falls_back_and_says_so(tmp_path: Path, settings: Settings) -> None:
