@@ -9,8 +9,9 @@ set's training half, and those of the articles in a folder (FOLDER.jsonl, as gol
 These have PLAIN_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. One that
 asks several things counts as each of them, as they are judged (`rag.several`). The figures are of predictions out of
 folds (over the articles, and over the gold questions). The risk-coverage curve, on which the dial rests, is that of
-the plain questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
-(Platt, 1999, with his targets), and a row says how many of the answers shown are expected to be wrong.
+the gold questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
+(Platt, 1999, with his targets; the slope is that of all plain questions, since the gold ones are few), and a row says
+how many of the answers shown are expected to be wrong.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ HERE = Path(__file__).resolve().parent
 PLAIN_SHARE = 0.05
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
+SOURCES = ("pool", "given", "gold", "articles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +108,10 @@ def collect(folder: Path, gold: Path, articles: Path) -> list[Example]:
     found += _given(documents, held, settings, pool.encoder, "given")
     article = Pipeline.open(settings=settings)
     for number, question in enumerate(load_gold(gold, article.documents, "train")):
-        found += _examples(article, question, "plain", f"gold {number % GOLD_FOLDS}")
-    return found + plain(articles, settings, pool.encoder)
-
-
-def plain(articles: Path, settings: Settings, encoder: Encoder) -> list[Example]:
-    """A folder of articles, each one's questions in the file beside it, to these as they are read."""
+        found += _examples(article, question, "gold", f"gold {number % GOLD_FOLDS}")
     texts = read_folder(articles)
-    return _given(texts, load_gold(articles.with_suffix(".jsonl"), texts, "train"), settings, encoder, "plain")
+    plain = load_gold(articles.with_suffix(".jsonl"), texts, "train")
+    return found + _given(texts, plain, settings, pool.encoder, "articles")
 
 
 def _given(
@@ -152,7 +150,7 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
     for fold in sorted(set(folds)):
         away = folds != fold
         honest[~away] = _fitted(x[away], y[away], weights[away], c=10.0).predict_proba(x[~away])[:, 1]
-    for source in ("pool", "given", "plain"):
+    for source in SOURCES:
         here = np.array([example.source == source for example in examples])
         ones = np.ones((1, int(here.sum())))
         answerable = np.array([example.answerable for example in examples])[here]
@@ -162,8 +160,13 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
             f"ECE {metrics.calibration_error(ones, honest[here], y[here])[0]:.3f}"
         )
     model = _fitted(x, y, weights, c=10.0)
-    asked = np.array([example.source == "plain" for example in examples])
-    curve = risk_coverage(honest[asked], y[asked], mixed([one for one in examples if one.source == "plain"]))
+    gold, articles = (np.array([example.source == source for example in examples]) for source in SOURCES[2:])
+    own = np.zeros(len(y))
+    for asked in (gold, articles):
+        own[asked] = mixed([example for example, there in zip(examples, asked, strict=True) if there])
+    plain = gold | articles
+    chances = calibrated(honest[plain], y[plain], own[plain], articles[plain])
+    curve = risk_coverage(honest[gold], chances[gold[plain]], own[gold])
     for threshold, wrong, shown in curve[:: max(1, len(curve) // 10)]:
         print(f"confidence at least {threshold:.3f}: {wrong:.3f} of the shown are wrong, {shown:.3f} are shown")
     return {
@@ -183,7 +186,7 @@ def _fitted(
 
 def weights_of(examples: Sequence[Example]) -> NDArray[np.float64]:
     """Examples to weights that sum to their number, PLAIN_SHARE of it on the plain questions."""
-    asked = np.array([example.source == "plain" for example in examples])
+    asked = np.array([example.source in SOURCES[2:] for example in examples])
     shares = np.where(asked, PLAIN_SHARE / max(asked.sum(), 1), (1 - PLAIN_SHARE) / max((~asked).sum(), 1))
     return np.asarray(shares / shares.sum() * len(examples))
 
@@ -196,18 +199,28 @@ def mixed(examples: Sequence[Example]) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
+def calibrated(
+    confidences: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64], other: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Confidences, who was right, weights, and which are of another set, to chances of being right (Platt, 1999).
+
+    The slope is one for both sets, so that many questions make it steady; each set has its own offset.
+    """
+    x = np.column_stack([np.log(confidences / (1 - confidences)), other])
+    good, bad = right.sum(), (~right).sum()
+    targets = np.where(right, (good + 1) / (good + 2), 1 / (bad + 2))  # as sure as so many allow
+    both, label = np.concatenate([x, x]), np.repeat([True, False], len(right))
+    shares = np.concatenate([weights * targets, weights * (1 - targets)]) * len(right)
+    return np.asarray(_fitted(both, label, shares, c=1e6).predict_proba(x)[:, 1])
+
+
 def risk_coverage(
-    confidences: NDArray[np.float64], right: NDArray[np.bool_], weights: NDArray[np.float64]
+    confidences: NDArray[np.float64], chances: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> list[list[float]]:
-    """Confidences, who was right, and weights to rows (threshold, share of the shown expected wrong, share shown)."""
+    """Confidences, chances of being right, weights to rows: threshold, share of the shown expected wrong, share shown."""
     order = np.argsort(confidences)
-    sure, good, own = confidences[order], right[order], weights[order]
-    odds = np.log(sure / (1 - sure))[:, None]
-    targets = np.where(good, (good.sum() + 1) / (good.sum() + 2), 1 / ((~good).sum() + 2))  # as sure as so many allow
-    both, label = np.concatenate([odds, odds]), np.repeat([True, False], len(own))
-    shares = np.concatenate([own * targets, own * (1 - targets)]) * len(own)
-    model = _fitted(both, label, shares, c=1e6)
-    wrong = _above(own * (1 - model.predict_proba(odds)[:, 1])) / _above(own)
+    sure, own = confidences[order], weights[order]
+    wrong = _above(own * (1 - chances[order])) / _above(own)
     rows = zip([0.0, *sure[1:].tolist()], wrong.tolist(), _above(own).tolist(), strict=True)
     return [[round(value, 4) for value in row] for row in rows]
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from eval import fit, results
-from rag import Pipeline
+from eval.gold import Question, load_gold
+from eval.metrics import Place
+from rag import Pipeline, read_folder
 from rag.confidence import load_confidence
 
 
@@ -35,7 +37,7 @@ def example(right: bool, answerable: bool, source: str, x: float) -> fit.Example
 
 
 def test_the_mix_has_a_third_that_is_unanswerable() -> None:
-    examples = [example(True, True, "plain", 1), *[example(False, False, "plain", 0)] * 2]
+    examples = [example(True, True, "gold", 1), *[example(False, False, "gold", 0)] * 2]
     assert fit.mixed(examples) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
     examples += [example(True, True, source, 1) for source in ("pool", "given") for _ in range(4)]
     weights = fit.weights_of(examples)
@@ -47,7 +49,8 @@ def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
     chance = np.random.default_rng(2)
     confidences = chance.random(4000) * 0.98 + 0.01
     right = chance.random(4000) < confidences  # calibrated: what is expected is what the confidences say
-    rows = fit.risk_coverage(confidences, right, np.full(4000, 1 / 4000))
+    own, other = np.full(4000, 1 / 4000), np.zeros(4000, bool)
+    rows = fit.risk_coverage(confidences, fit.calibrated(confidences, right, own, other), own)
     assert rows[0][0] == 0.0
     assert rows[0][2] == 1.0
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
@@ -60,7 +63,7 @@ def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
 def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixture[str]) -> None:
     chance = np.random.default_rng(1)
     examples = []
-    for source in ("pool", "given", "plain"):
+    for source in fit.SOURCES:
         for i in range(60):
             x = float(chance.normal())
             right = bool(chance.random() < 1 / (1 + np.exp(-3 * x)))
@@ -68,7 +71,7 @@ def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixtur
     data = fit.fit(examples)
     assert 1.5 < data["weights"]["x"] < 6
     assert [row[0] for row in data["curve"]] == sorted(row[0] for row in data["curve"])
-    assert capsys.readouterr().out.count("out of folds") == 3
+    assert capsys.readouterr().out.count("out of folds") == 4
 
 
 def test_the_file_names_the_reader_it_is_of(tmp_path: Path) -> None:
@@ -123,6 +126,38 @@ def test_the_table_says_what_the_figures_say() -> None:
 def test_the_curve_is_as_sure_as_so_few_questions_allow() -> None:
     """Eight right and two wrong, told apart: Platt's targets are 9/10 and 1/4, which two groups are fitted with."""
     sure = np.array([0.1] * 2 + [0.9] * 8)
-    rows = fit.risk_coverage(sure, sure > 0.5, np.full(10, 0.1))
+    own = np.full(10, 0.1)
+    rows = fit.risk_coverage(sure, fit.calibrated(sure, sure > 0.5, own, np.zeros(10, bool)), own)
     assert rows[2] == pytest.approx([0.9, 0.1, 0.8], abs=1e-3)
     assert rows[0] == pytest.approx([0.0, (8 * 0.1 + 2 * 0.75) / 10, 1.0], abs=1e-3)
+
+
+def test_two_sets_have_one_slope_and_each_its_own_offset() -> None:
+    chance = np.random.default_rng(3)
+    odds, other = chance.normal(size=20000), np.repeat([False, True], 10000)
+    right = chance.random(20000) < 1 / (1 + np.exp(-(2 * odds + np.where(other, -1.5, 0.5))))
+    chances = fit.calibrated(1 / (1 + np.exp(-odds)), right, np.full(20000, 1 / 20000), other)
+    found = np.log(chances / (1 - chances)) - 2 * odds
+    assert found[~other].mean() == pytest.approx(0.5, abs=0.1)
+    assert found[other].mean() == pytest.approx(-1.5, abs=0.1)
+    assert np.polyfit(odds[other], found[other], 1)[0] == pytest.approx(0, abs=0.1)
+
+
+def test_the_articles_questions_have_their_evidence() -> None:
+    texts = read_folder(fit.HERE / "articles")
+    asked = load_gold(fit.HERE / "articles.jsonl", texts)
+    assert {question.documents for question in asked} == {(text.id,) for text in texts}
+    assert sum(question.answerable for question in asked) == 351
+    assert {question.split for question in asked} == {"train"}
+    assert all(place.document == q.documents[0] for q in asked for place in q.evidence)
+
+
+def test_each_thing_that_a_question_asks_is_an_example(pipeline: Pipeline) -> None:
+    evidence = (Place(pipeline.documents[0].id, *pipeline.retrieve("Who led the Normans?").sentences[0].span),)
+    asked = [
+        Question("a", text, True, (), evidence) for text in ("Who led the Normans?", "Who led them and why is it?")
+    ]
+    one, two = (fit._examples(pipeline, question, "gold", "gold 0") for question in asked)
+    assert (len(one), len(two)) == (1, 2)
+    assert {frozenset(example.features) for example in (*one, *two)} == {frozenset(one[0].features)}
+    assert one[0].right
