@@ -217,7 +217,7 @@ def calibrated(
 def risk_coverage(
     confidences: NDArray[np.float64], chances: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> list[list[float]]:
-    """Confidences, chances of being right, weights to rows: threshold, share of the shown expected wrong, share shown."""
+    """Confidences, chances of being right, weights to rows: threshold, share of the shown expected wrong, shown."""
     order = np.argsort(confidences)
     sure, own = confidences[order], weights[order]
     wrong = _above(own * (1 - chances[order])) / _above(own)
