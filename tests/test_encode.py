@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -469,11 +469,11 @@ def test_int8_is_made_beside_the_export_and_turns_little_from_it(real: Encoder, 
 
 @pytest.mark.model
 def test_an_index_is_asked_in_what_it_was_built_in(tiny: Path, tmp_path: Path) -> None:
-    own = {"model": str(tiny / "bert"), "cache": tmp_path / "cache", "threshold": 0.0}
-    settings = {compute: Settings(compute=compute, **own) for compute in COMPUTES}  # type: ignore[arg-type]
+    own = Settings(model=str(tiny / "bert"), cache=tmp_path / "cache", threshold=0.0)
+    settings = {compute: replace(own, compute=compute) for compute in COMPUTES}
     document, said = make_document(f"{MIXED}\r\nRice is in the water.", id="d"), list[str]()
     made = {c: build_index([document], tmp_path / c, settings=settings[c], say=said.append).folder for c in COMPUTES}
-    assert said[2:] == [f"preparing the encoder {own['model']} in int8 (once; some seconds) ...", said[1]]
+    assert said[2:] == [f"preparing the encoder {own.model} in int8 (once; some seconds) ...", said[1]]
     found = {c: Pipeline.open(made[c], settings=settings[FLOAT32], say=said.append).encoder for c in COMPUTES}
     assert [computed(found[c].fingerprint) for c in COMPUTES] == [(fingerprint_of(tiny / "bert"), c) for c in COMPUTES]
     assert 0 < turned(found[FLOAT32], found[INT8]) < INT8_TOLERANCE
