@@ -35,7 +35,7 @@ from eval.gold import Question, load_gold
 from eval.measure import place
 from eval.report import data_folder, reported
 from eval.sets import load_set
-from rag import Document, Encoder, Pipeline, Settings, build_index, read_folder, several
+from rag import Document, Encoder, Pipeline, Settings, build_index, read_folder
 from reader.examples import HELD_OUT
 
 if TYPE_CHECKING:
@@ -130,13 +130,20 @@ def _given(
 
 def _examples(pipeline: Pipeline, question: Question, source: str, fold: str) -> list[Example]:
     """A question, or each that it asks, as it is read."""
-    found = []
-    for text in [alone for _, alone in several.questions(question.text)] or [question.text]:
-        retrieval = pipeline.read(pipeline.retrieve(text))
-        first = place(retrieval.sentences[0])
-        right = any(metrics.agrees(quote, first) for quote in question.evidence)
-        found.append(Example(dict(retrieval.features), right, question.answerable, source, fold))
-    return found
+    retrieval = pipeline.read(pipeline.retrieve(question.text))
+    read = [(retrieval.features, place(retrieval.sentences[0]))]
+    if retrieval.asked:
+        passages = [retrieval.hits[one.place.hit].passage for one in retrieval.asked]
+        read = [
+            (one.features, metrics.Place(passage.document.id, *passage.sentences[one.place.sentence]))
+            for one, passage in zip(retrieval.asked, passages, strict=True)
+        ]
+    return [
+        Example(
+            dict(features), any(metrics.agrees(q, found) for q in question.evidence), question.answerable, source, fold
+        )
+        for features, found in read
+    ]
 
 
 def fit(examples: Sequence[Example]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ sentences support a claim only part by part. The figures are in `eval/LOG.md`.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.facts import another_does, disagreements, is_order, numbers, statement, statements
+from rag.liberties import liberties
 from rag.protocols import Encoder
 from rag.support import load_model
 from rag.text import STOP_WORDS, words
@@ -35,6 +37,7 @@ NEAR = 5  # words apart that still count as neighbours
 Truths = NDArray[np.bool_]
 KEPT = 64  # passages whose token rows are kept
 THERE = 0.6  # cosine from which a word counts as said
+_YES_NO = re.compile(r"\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)\b", re.IGNORECASE)
 # Of a claim that keeps to its sentence: how well its worst word is matched, and the share of neighbours that stay so.
 WORST, NEIGHBOURS = 0.44, 0.7
 # Of one that tells all of its sentence: the mean match of its words, of the sentence's, and how many of these it lacks.
@@ -97,12 +100,13 @@ class Checker:
         """
         sources = [self._source(hit.passage) for hit in hits]
         said = statement(draft.text)
-        named = [s for s in draft.sources if 0 <= s.hit < len(hits) and 0 <= s.sentence < len(sources[s.hit].texts)]
-        named = [s for s in named if not sources[s.hit].orders[s.sentence]]
+        if asked and not _YES_NO.match(asked.question) and set(words(said)) <= set(words(asked.question)):
+            return Verdict.UNSUPPORTED, []  # the question said again answers nothing
+        there = [s for s in draft.sources if 0 <= s.hit < len(hits) and 0 <= s.sentence < len(sources[s.hit].texts)]
+        named = [s for s in there if not sources[s.hit].orders[s.sentence]]
         if self._claim(said).size:
-            kept = self._support(said, named, hits, sources, asked)
-            parts = [] if kept else [self._support(part, named, hits, sources, asked) for part in statements(said)]
-            kept = kept or (list(dict.fromkeys(s for part in parts for s in part)) if all(parts) else [])
+            parts = [self._support(part, named, hits, sources, asked) for part in statements(said) or [said]]
+            kept = list(dict.fromkeys(place for part in parts for place in part)) if all(parts) else []
             if kept:
                 right = not draft.sources or set(kept) <= set(named)
                 return (Verdict.SUPPORTED if right else Verdict.MISATTRIBUTED), kept
@@ -148,9 +152,8 @@ class Checker:
             "words": len(set(claim.stems) & set(words(evidence))) / max(1, len(set(claim.stems))),
             "numbers": float(len(numbers(claim.text) - numbers(evidence))),
         }
-        return Judgement(
-            self.model(features), tuple(disagreements(claim.text, evidence, before, _known(sources))), features
-        )
+        against = disagreements(claim.text, evidence, before, _known(sources)) + liberties(claim.text, evidence)
+        return Judgement(self.model(features), tuple(against), features)
 
     def best(self, claim: _Claim, sources: Sequence[_Source]) -> list[list[SentenceId]]:
         """A claim and the sources to places that may support it: single ones, then the best with what it lacks."""

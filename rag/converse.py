@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from rag.errors import QuestionError, ServerError
 from rag.server import ModelServer
-from rag.text import STOP_WORDS, one_line, words
+from rag.text import BACK, STOP_WORDS, one_line, words
 from rag.types import Answer
 
 Turn = tuple[str, str]  # a question, and the text of its answer
@@ -23,11 +23,6 @@ CARRIED = 12  # words that are carried over at the most
 NAMED = 1  # names of its answer
 SEEN = 3  # turns that a model is shown
 WRITTEN = 60  # tokens of a question that a model writes
-BACK = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|such|else|"
-    r"another|others?|both|either|latter|former|same|instead|more|too|also|any|rather|then)\b",
-    re.IGNORECASE,
-)
 _ON = re.compile(
     r"^\W*(?:and|or|but|so|also|then|what about|how about|what if|why(?: not)?\W*$|i mean)\b", re.IGNORECASE
 )
@@ -76,10 +71,10 @@ def stand_alone(question: str, turns: Sequence[Turn], server: ModelServer | None
 
 def depends(question: str) -> bool:
     """Whether a question seems to need the turns before it."""
-    return bool(_ON.search(question) or BACK.search(question) or len(content(question)) <= FEW)
+    return bool(_ON.search(question) or BACK.search(question) or len(_content(question)) <= FEW)
 
 
-def content(text: str) -> list[str]:
+def _content(text: str) -> list[str]:
     """Text to its words that say something, as they stand, each once."""
     found = [m.group() for m in _WORD.finditer(text)]
     return list(dict.fromkeys(w for w in found if w.casefold() not in STOP_WORDS | _IDLE and words(w)))
@@ -92,8 +87,8 @@ def _about(turns: Sequence[Turn], question: str) -> list[str]:
     """
     held = set(words(question))
     for asked, answer in reversed(turns):
-        lacking = [word for word in content(asked) if not set(words(word)) <= held]
-        named = [word for word in content(answer) if word[0].isupper() and word not in lacking]
+        lacking = [word for word in _content(asked) if not set(words(word)) <= held]
+        named = [word for word in _content(answer) if word[0].isupper() and word not in lacking]
         lacking = lacking[:CARRIED] + [word for word in named if not set(words(word)) <= held][:NAMED]
         if lacking:
             return lacking

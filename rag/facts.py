@@ -17,12 +17,12 @@ _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1
 _ORDINALS = dict(zip("third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), range(3, 13),
                      strict=True)) | {"first": 1, "twentieth": 20, "nineteenth": 19, "eighteenth": 18}  # fmt: skip
 _SMALL = {**_UNITS, **_TENS, **_ORDINALS}
-_NUMBER = re.compile(
+NUMBER = re.compile(
     r"\d+(?:[.,]\d+)*|(?<![^\W\d_])(?:" + "|".join([*_SMALL, *_SCALES, "percent"]) + r")(?:s(?=\b))?(?![^\W\d_])|%",
     re.IGNORECASE,
 )
 _SCALE_NEXT = re.compile(rf"[\s-](?:{'|'.join(_SCALES)})\b", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?){2,}")
 _NEGATION = re.compile(
     r"\b(?:not(?! only\b)|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|unable|fail(?:s|ed|ing)? to|"
@@ -85,7 +85,7 @@ def disagreements(claim: str, evidence: str, before: str = "", known: frozenset[
     before: the text just before the evidence, whose names count where the evidence points back ("he", "this").
     known: stems of words that the sources write with a capital within a sentence: names, even as a first word.
     """
-    claim, evidence, before = map(_joined, (claim, evidence, before))
+    claim, evidence, before = map(joined, (claim, evidence, before))
     found = [f"the number {number} is not there" for number in sorted(numbers(claim) - numbers(evidence))]
     held = set(words(evidence)) | (set(words(before)) if _POINTING.search(evidence) else set())
     found += [f"the name {name} is not there" for name in proper_names(claim, known) if not _named(name, held)]
@@ -111,9 +111,9 @@ def another_does(claim: str, evidence: str) -> bool:
 
     A title, a first name, a place and the like may be left out, and so may a whole clause.
     """
-    said = set(words(_joined(claim)))
-    for number, clause in enumerate(_CLAUSE.split(_joined(evidence))):
-        found = [m.group() for m in _WORD.finditer(clause)]
+    said = set(words(joined(claim)))
+    for number, clause in enumerate(_CLAUSE.split(joined(evidence))):
+        found = [m.group() for m in WORD.finditer(clause)]
         for place, word in enumerate(found):
             named = word[0].isupper() and word.casefold() not in STOP_WORDS and (number or place)
             full = place + 1 < len(found) and found[place + 1][0].isupper()  # more of the name follows
@@ -129,7 +129,7 @@ def is_order(text: str) -> bool:
     return _ORDER.search(_UNSEEN.sub("", text)) is not None
 
 
-def _joined(text: str) -> str:
+def joined(text: str) -> str:
     """Text with initials as one word: U.S. is US, B. J. is BJ."""
     return _INITIALS.sub(lambda found: re.sub(r"[. ]", "", found.group()) + " ", text)
 
@@ -138,7 +138,7 @@ def numbers(text: str) -> set[str]:
     """Text to its numbers in one form: `1,500`, `fifteen hundred` are `1500`, `10 %` is `10%`; a lone `one` is none."""
     found: list[tuple[float, str]] = []  # a value and its unit
     end = -1
-    for match in _NUMBER.finditer(text):
+    for match in NUMBER.finditer(text):
         word = match.group().casefold()
         near = bool(found) and not found[-1][1] and text[end : match.start()].strip() in ("", "-", "and")
         value = found[-1][0] if found else 0.0
@@ -176,7 +176,7 @@ def _digits(token: str) -> float:
 
 def proper_names(text: str, known: frozenset[str] = frozenset()) -> Iterator[str]:
     """Text to the stems of its names: words with a capital, the first only if it is known or another name follows."""
-    found = [m.group() for m in _WORD.finditer(text)]
+    found = [m.group() for m in WORD.finditer(text)]
     for place, word in enumerate(found):
         if not word[0].isupper() or word.casefold() in STOP_WORDS:
             continue

@@ -105,7 +105,7 @@ class Pipeline:
             retrieval = replace(retrieval, warnings=(*retrieval.warnings, told))
         each = [rerank(self._reader.read(self.retrieve(alone, len(retrieval.hits)))) for _, alone in asked[:MOST]]
         said = [words for words, _ in asked[:MOST]]
-        return joined(rerank(retrieval), each, said, [self._confidence(part.features) for part in each])
+        return joined(rerank(retrieval), each, said)
 
     def write(self, retrieval: Retrieval) -> Iterator[Draft]:
         """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""
@@ -166,13 +166,14 @@ class Pipeline:
         if not retrieval.asked:
             asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
             return retrieval, self._confidence(retrieval.features) if asks else 0.0
-        shown = tuple(asked for asked in retrieval.asked if asked.confidence >= threshold)
+        sure = [self._confidence(asked.features) for asked in retrieval.asked]
+        shown = tuple(asked for asked, own in zip(retrieval.asked, sure, strict=True) if own >= threshold)
         if not shown:
-            return retrieval, max(asked.confidence for asked in retrieval.asked)
+            return retrieval, max(sure)
         seen = {asked.place for asked in shown}  # one whose sentence is shown anyway is not said to be unsaid
         silent = [f"{self._silence()[:-1]}: “{a.question}”" for a in retrieval.asked if a.place not in seen]
         told = replace(retrieval, asked=shown, warnings=(*retrieval.warnings, *silent))
-        return told, min(asked.confidence for asked in shown)
+        return told, min(own for own in sure if own >= threshold)
 
     def _by_model(self, model: ModelAnswerer, retrieval: Retrieval, embedded: Answer) -> Iterator[Answer]:
         """What the model writes, each sentence checked; when nothing of it holds, the embedded answer."""

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rag.converse import BACK, FEW, content
-from rag.text import parts, words
+from rag.text import BACK, parts, words
 from rag.types import Asked, Finding, Retrieval, SentenceId
 
 MOST = 5  # questions in one that are read
+FEW = 2  # telling words: a question of no more lacks what it is about, if it has no verb that asks
 TRIED = 5  # sentences that may answer each
 APART = 0.2  # what it is worth, in their scores, that two sentences do not have one exact answer
 _ASKING = r"(?:who|whom|whose|what|which|when|where|why|how)\b"
@@ -71,7 +71,7 @@ def _closed(text: str) -> bool:
 
 def _leans(question: str) -> bool:
     """Whether a question points back to another, or is no whole one ("and in what year?")."""
-    whole = parts(question) and (_WHOLE.search(question) or len(content(question)) > FEW)
+    whole = parts(question) and (_WHOLE.search(question) or len(parts(question)) > FEW)
     return not whole or bool(BACK.search(question))
 
 
@@ -79,7 +79,7 @@ def _with(question: str, about: str) -> str:
     return f"{question} ({about})" if about else question
 
 
-def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], confidences: Sequence[float]) -> Retrieval:
+def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str]) -> Retrieval:
     """A question's retrieval, and each of its questions' own, these read, to the first with `asked` and its findings.
 
     Each question gets a sentence: together the best, where it counts that no two have one exact answer. These rank
@@ -87,14 +87,14 @@ def joined(whole: Retrieval, read: Sequence[Retrieval], said: Sequence[str], con
     """
     best = max(product(*map(_best, read)), key=lambda chosen: APART * _apart(chosen) + sum(one.score for one in chosen))
     hits, matches, asked, findings = list(whole.hits), list(whole.matches), [], []
-    for part, question, confidence, one in zip(read, said, confidences, best, strict=True):
+    for part, question, one in zip(read, said, best, strict=True):
         hit = part.hits[one.place.hit]
         at = next((i for i, other in enumerate(hits) if other.passage == hit.passage), len(hits))
         if at == len(hits):
             hits.append(replace(hit, score=min(hit.score, hits[-1].score)))
             matches.append(np.zeros((len(hit.sentence_scores), len(whole.weights)), np.float32))
         place = SentenceId(at, one.place.sentence)
-        asked.append(Asked(question, confidence, place, one.found.span if one.found else None))
+        asked.append(Asked(question, part.features, place, one.found.span if one.found else None))
         findings += [replace(one.found, place=place)] if one.found else []
     top = max(score for hit in hits for score in hit.sentence_scores)
     for rank, place in enumerate(dict.fromkeys(one.place for one in reversed(asked)), start=1):

@@ -30,7 +30,13 @@ STOP_WORDS = frozenset(
 
 
 _UNSEEN = {"Mn", "Me", "Cf"}
-_DATES = frozenset(
+# A question with one of these may point back, to the question before it or to what was said of it.
+BACK = re.compile(
+    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|such|else|"
+    r"another|others?|both|either|latter|former|same|instead|more|too|also|any|rather|then)\b",
+    re.IGNORECASE,
+)
+DATES = frozenset(
     "january february march april june july august september october november december "
     "monday tuesday wednesday thursday friday saturday sunday".split()
 )
@@ -163,7 +169,7 @@ def plain(text: str) -> str:
 
 
 def _kind(word: str, *, first: bool) -> str:
-    if word.casefold() in _DATES or (word == "May" and not first) or re.fullmatch(r"1[5-9][0-9]{2}|20[0-9]{2}", word):
+    if word.casefold() in DATES or (word == "May" and not first) or re.fullmatch(r"1[5-9][0-9]{2}|20[0-9]{2}", word):
         return "date"
     if any(c.isdigit() for c in word):
         return "number"

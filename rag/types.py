@@ -113,10 +113,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One of the questions that a question asks: its words, how sure its answer is, its sentence, the exact answer."""
+    """One of the questions that a question asks: its words, its features, its sentence, the exact answer."""
 
     question: str
-    confidence: float
+    features: Mapping[str, float]
     place: SentenceId
     span: Span | None
 

@@ -10,6 +10,7 @@ import pytest
 from eval.swaps import load, main
 from rag import Checker, Draft, Hit, Retrieval, SentenceId, Span, Verdict, make_document
 from rag.facts import another_does, disagreements, is_order, numbers, statement
+from rag.liberties import liberties
 from rag.split import split
 from rag.types import Finding
 from tests.fakes import HashEncoder, RowlessEncoder
@@ -48,6 +49,46 @@ def test_numbers_have_one_form(text: str, found: set[str]) -> None:
 )
 def test_what_does_not_agree_is_named(claim: str, agrees: bool) -> None:
     assert (disagreements(claim, EVIDENCE) == []) is agrees
+
+
+@pytest.mark.parametrize(
+    ("claim", "source", "taken"),
+    [
+        ("The microbes feed on iron.", "Most of the microbes appear to feed on iron.", ["'Most'", "'appear'"]),
+        ("Some of the microbes may feed on iron.", "Most of the microbes appear to feed on iron.", []),
+        ("They pay until May 3.", "They pay until May 3.", []),
+        ("It lasts four months.", "It may take years, and it lasts four months.", []),
+        ("It lasts four months.", "It lasts at least four months.", ["'at least '"]),
+        ("It went on and lasted.", "It went on over the hills and lasted.", []),
+        ("He was fired for corruption.", "He was fired over a corruption scandal.", ["before 'scandal'"]),
+        ("He was fired for a scandal over corruption.", "He was fired over a corruption scandal.", []),
+        ("It is 46 metres.", "It is 46 metres tall.", []),
+        ("The crisis is the pressure.", "Compounding the crisis is the pressure.", ["'Compounding'"]),
+        ("The pressure compounds the crisis.", "Compounding the crisis is the pressure.", []),
+        ("He was blamed for “wasting time”.", "He was blamed and wasted time.", ["a cause"]),
+        ("He was blamed for wasting time.", "He was blamed because he was wasting time.", []),
+        ("Lund met Reis.", "Reis met Lund.", ["changed places"]),
+        ("Lund was met by Reis.", "Reis met Lund.", []),
+        ("In Graz Lund met Reis.", "Lund met Reis in Graz.", []),
+        ("In May Lund left.", "Lund left in May.", []),
+    ],
+)
+def test_liberties_are_named(claim: str, source: str, taken: list[str]) -> None:
+    found = liberties(claim, source)
+    assert len(found) == len(taken)
+    assert all(part in told for part, told in zip(taken, found, strict=True))
+
+
+def test_the_question_said_again_answers_nothing(encoder: HashEncoder) -> None:
+    (hit,) = hits_of("The sums mean little to the fishermen of Graz.")
+    draft, check = Draft("The sums mean little to whom.", ()), Checker(encoder)
+    for question, verdict in (
+        ("The sums mean little to whom?", Verdict.UNSUPPORTED),
+        ("Do the sums mean little to whom?", Verdict.SUPPORTED),
+        ("What means little?", Verdict.SUPPORTED),
+    ):
+        asked = Retrieval(question, (hit,), (), np.ones(1, np.float32), {})
+        assert check(draft, (hit,), asked)[0] is verdict
 
 
 def test_a_name_may_stand_just_before_a_pronoun() -> None:

@@ -36,6 +36,7 @@ BASE = {
     "protocols",
     "server",
     "facts",
+    "liberties",
     "support",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}

@@ -107,10 +107,10 @@ def test_each_gets_its_sentence_in_the_order_asked() -> None:
     whole = read("Q and R?", (0.9, 0.8, 0.1), (None,) * 3, (0, 1))
     one = read("Q", (0.2, 0.9, 0.1), (None, Span(0, 4), None), (1, 0, 2))
     other = read("R (Q)", (0.1, 0.2, 0.9), (None, None, Span(0, 5)), (2, 0))
-    found = joined(whole, [one, other], ["Q", "R?"], [0.6, 0.5])
+    found = joined(whole, [one, other], ["Q", "R?"])
     assert found.asked == (
-        Asked("Q", 0.6, SentenceId(1, 0), Span(0, 4)),
-        Asked("R?", 0.5, SentenceId(2, 0), Span(0, 5)),
+        Asked("Q", {}, SentenceId(1, 0), Span(0, 4)),
+        Asked("R?", {}, SentenceId(2, 0), Span(0, 5)),
     )
     assert [sentence.document.id for sentence in found.sentences] == ["1", "2", "0"]  # those that answer come first
     assert [(f.place, f.span) for f in found.findings] == [(a.place, a.span) for a in found.asked]
@@ -125,15 +125,15 @@ def test_no_two_have_the_same_exact_answer() -> None:
     same = read("R", (0.9, 0.8, 0.1), (Span(0, 5), None, None), (0, 1, 2))
     far = read("R", (0.9, 0.5, 0.1), (Span(0, 5), None, None), (0, 1, 2))
     apart = read("R", (0.9, 0.5, 0.1), (Span(30, 33), None, None), (0, 1, 2))
-    found = joined(one, [one, same], ["Q", "R"], [0.5, 0.5])
+    found = joined(one, [one, same], ["Q", "R"])
     assert [asked.place.hit for asked in found.asked] == [0, 1]
-    found = joined(one, [one, apart], ["Q", "R"], [0.5, 0.5])
+    found = joined(one, [one, apart], ["Q", "R"])
     assert [asked.place.hit for asked in found.asked] == [0, 0]
     assert drafts(found) == [(TEXTS[0], (Span(0, 5), Span(30, 33)))]  # one sentence, both marked
     alone = read("Q", (0.9, 0.2, 0.1), (Span(0, 5), None, None), (0,))
-    found = joined(one, [one, far], ["Q", "R"], [0.5, 0.5])
+    found = joined(one, [one, far], ["Q", "R"])
     assert [asked.place.hit for asked in found.asked] == [0, 0]  # another would be far worse: both have this one
-    found = joined(one, [alone, alone], ["Q", "R"], [0.5, 0.5])  # there is no other
+    found = joined(one, [alone, alone], ["Q", "R"])  # there is no other
     assert drafts(found) == [(TEXTS[0], (Span(0, 5),))]
 
 
@@ -165,7 +165,9 @@ def test_those_beyond_the_first_five_are_told_of(three: Pipeline) -> None:
 def test_each_is_judged_alone(three: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     question = "Who led them to Normandy, and what do boats pass below?"
     found = three.read(three.retrieve(question))
-    told = replace(found, asked=tuple(replace(a, confidence=c) for a, c in zip(found.asked, (0.2, 0.7), strict=True)))
+    sure = [replace(one, features={"sure": own}) for one, own in zip(found.asked, (0.2, 0.7), strict=True)]
+    told = replace(found, asked=tuple(sure))
+    monkeypatch.setattr(three, "_confidence", lambda features: features["sure"])
     monkeypatch.setattr(three, "read", lambda retrieval: told)
     monkeypatch.setattr(three, "threshold", 0.5)
     answer = three.ask(question)
