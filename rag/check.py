@@ -22,11 +22,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.facts import another_does, disagreements, is_order, numbers, statement, statements
+from rag.facts import another_does, cases, disagreements, is_order, numbers, statement, statements
 from rag.liberties import liberties
 from rag.protocols import Encoder
 from rag.support import load_model
-from rag.text import STOP_WORDS, words
+from rag.text import STOP_WORDS, plain, words
 from rag.types import Draft, Floats, Hit, Ints, Passage, Retrieval, SentenceId, Span, Verdict
 
 MOST = 3  # sentences that support a claim together
@@ -105,7 +105,9 @@ class Checker:
         there = [s for s in draft.sources if 0 <= s.hit < len(hits) and 0 <= s.sentence < len(sources[s.hit].texts)]
         named = [s for s in there if not sources[s.hit].orders[s.sentence]]
         if self._claim(said).size:
-            parts = [self._support(part, named, hits, sources, asked) for part in statements(said) or [said]]
+            parts = [_verbatim(said, named, sources)]
+            if not parts[0]:
+                parts = [self._support(part, named, hits, sources, asked) for part in statements(said) or [said]]
             kept = list(dict.fromkeys(place for part in parts for place in part)) if all(parts) else []
             if kept:
                 right = not draft.sources or set(kept) <= set(named)
@@ -213,7 +215,7 @@ class Checker:
             telling.append(_telling(passage.text, made.offsets[here]))
         before = [text[max(0, start - 300) : start] for start, _ in passage.sentences]
         stems, orders = [words(part) for part in texts], [is_order(part) for part in texts]
-        return _Source(texts, stems, rows, telling, before, orders, *_cases(texts))
+        return _Source(texts, stems, rows, telling, before, orders, *cases(texts))
 
 
 def _telling(text: str, offsets: Ints) -> Truths:
@@ -222,6 +224,12 @@ def _telling(text: str, offsets: Ints) -> Truths:
     spoken = np.array([any(c.isalnum() for c in part) for part in parts], bool)
     content = spoken & np.array([part.casefold() not in STOP_WORDS for part in parts], bool)
     return content if content.any() else spoken
+
+
+def _verbatim(text: str, named: Sequence[SentenceId], sources: Sequence[_Source]) -> list[SentenceId]:
+    """A claim to the sentence that it is, word for word; the first that it names, else the first there is."""
+    every = [SentenceId(i, j) for i, source in enumerate(sources) for j, order in enumerate(source.orders) if not order]
+    return [s for s in (*named, *every) if plain(sources[s.hit].texts[s.sentence]) == plain(text)][:1]
 
 
 def _keeps(claim: _Claim, place: SentenceId, sources: Sequence[_Source], asked: Retrieval | None) -> bool:
@@ -283,13 +291,6 @@ def _known(sources: Sequence[_Source]) -> frozenset[str]:
     """The stems that the sources write with a capital within a sentence, and never without one."""
     upper = set[str]().union(*(source.upper for source in sources))
     return frozenset(upper.difference(*(source.lower for source in sources)))
-
-
-def _cases(texts: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Sentences to the stems of their words with a capital, and without; the first words do not count."""
-    bare = [word.strip("“”\"'‘’()[],.;:!?") for text in texts for word in text.split()[1:]]
-    upper = words(" ".join(word for word in bare if word[:1].isupper()))
-    return frozenset(upper), frozenset(words(" ".join(word for word in bare if not word[:1].isupper())))
 
 
 def _answers(places: Sequence[SentenceId], hits: Sequence[Hit]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag.build import packaged_folder
 from rag.confidence import load_confidence
-from rag.errors import IndexMissingError, RagError
+from rag.errors import IndexDamagedError, IndexMissingError, RagError
 from rag.folders import current
 from rag.index import REBUILD, Index
 from rag.models import computing, export_folder, find_model, fingerprint_of
@@ -79,7 +79,13 @@ def _index(settings: Settings, deep: bool) -> str:
         return "none named, and the sample article's is not built yet; the first question does it"
     facts = []
     for folder in folders:
-        index = Index.open(folder, deep=deep)
+        try:
+            index = Index.open(folder, deep=deep)
+        except IndexDamagedError as error:
+            if settings.index:
+                raise
+            what = str(error).partition("; rebuild:")[0]  # it must not be built of other documents
+            raise IndexDamagedError(f"{what}; remove {folder}: it is built anew when next needed") from error
         counts = index.manifest["counts"]
         computed = ""
         if index.compute != FLOAT32:

@@ -6,9 +6,9 @@ Deterministic and small on purpose: each rule can be read, and each finding is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from rag.text import STOP_WORDS, words
+from rag.text import DATES, STOP_WORDS, words
 
 _UNITS = dict(zip("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
                   "sixteen seventeen eighteen nineteen".split(), range(20), strict=True))  # fmt: skip
@@ -22,6 +22,7 @@ NUMBER = re.compile(
     re.IGNORECASE,
 )
 _SCALE_NEXT = re.compile(rf"[\s-](?:{'|'.join(_SCALES)})\b", re.IGNORECASE)
+REACH = 200  # characters after a word in which what it applies to begins
 WORD = re.compile(r"[^\W_]+(?:['’.\-][^\W_]+)*")
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?){2,}")
 _NEGATION = re.compile(
@@ -87,7 +88,7 @@ def disagreements(claim: str, evidence: str, before: str = "", known: frozenset[
     """
     claim, evidence, before = map(joined, (claim, evidence, before))
     found = [f"the number {number} is not there" for number in sorted(numbers(claim) - numbers(evidence))]
-    held = set(words(evidence)) | (set(words(before)) if _POINTING.search(evidence) else set())
+    held = set(words(evidence)) | (set(words(before)) if _POINTING.search(evidence[:REACH]) else set())
     found += [f"the name {name} is not there" for name in proper_names(claim, known) if not _named(name, held)]
     if why := _negated(claim, evidence):
         found.append(why)
@@ -115,13 +116,20 @@ def another_does(claim: str, evidence: str) -> bool:
     for number, clause in enumerate(_CLAUSE.split(joined(evidence))):
         found = [m.group() for m in WORD.finditer(clause)]
         for place, word in enumerate(found):
-            named = word[0].isupper() and word.casefold() not in STOP_WORDS and (number or place)
+            named = word[0].isupper() and word.casefold() not in STOP_WORDS | DATES and (number or place)
             full = place + 1 < len(found) and found[place + 1][0].isupper()  # more of the name follows
             goes_on = place + 1 < len(found) and found[place + 1].casefold() not in _NO_DEED
             lacks = named and goes_on and not full and not any(_named(stem, said) for stem in words(word))
             if lacks and said & set(words(" ".join(found[place + 1 :]))):
                 return True
     return False
+
+
+def cases(texts: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Sentences to the stems of their words with a capital, and without; the first words do not count."""
+    bare = [word.strip("“”\"'‘’()[],.;:!?") for text in texts for word in text.split()[1:]]
+    upper = words(" ".join(word for word in bare if word[:1].isupper()))
+    return frozenset(upper), frozenset(words(" ".join(word for word in bare if not word[:1].isupper())))
 
 
 def is_order(text: str) -> bool:
@@ -224,7 +232,7 @@ def _denied(text: str) -> list[set[str]]:
     """Text to what each of its negations denies: the stems of the next two content words."""
     found = []
     for negation in _NEGATION.finditer(text):
-        after = re.split(r"[,;:.]\s", text[negation.end() :])[0]
+        after = re.split(r"[,;:.]\s|\b(?:but|nor)\b", text[negation.end() : negation.end() + REACH])[0]
         found.append(set(words(after)[:2]))
     return found
 

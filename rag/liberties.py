@@ -8,33 +8,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
-from rag.facts import NUMBER, WORD, joined
+from rag.facts import NUMBER, REACH, WORD, joined
 from rag.text import DATES, STOP_WORDS, words
 
 # Words that make less of what follows them; a claim must make as little of it. Those of a line stand for one another.
 _LESS = [
     re.compile(rf"\b(?:{line})", re.IGNORECASE)
     for line in (
-        r"(?:most|some|few|several|parts?|partly|half|majority|minority|mostly|mainly|largely)\b",
+        rf"(?:most|some(?! {NUMBER.pattern})|few|several|parts?|partly|half|majority|minority|mostly|mainly|largely)\b",
         r"(?:about|around|roughly|nearly|almost|approximately|some|at least|at most|up to|no more than|no less than|"
         rf"more than|less than|fewer than|under|over) (?={NUMBER.pattern})",
         r"(?:(?-i:may)|might|could|can|would|should|if|unless|whether|appear(?:s|ed)?|seem(?:s|ed)?|apparently|"
-        r"seemingly|reportedly|alleged(?:ly)?|accused|suspect(?:s|ed)?|likely|probably|possibly|perhaps|potential(?:ly)?|"
-        r"possible|believ(?:e|es|ed)|thinks?|thought|expect(?:s|ed)?|plan(?:s|ned)?|propos(?:e|es|ed)|"
-        r"threat(?:en(?:s|ed|ing)?)?|attempt(?:s|ed|ing)?|tr(?:y|ies|ied|ying)|hop(?:e|es|ed|ing)|want(?:s|ed)?|"
-        r"claim(?:s|ed)?|set to|due to|about to|intend(?:s|ed)?|aim(?:s|ed|ing)?|consider(?:s|ed|ing)?|set out)\b",
+        r"seemingly|reportedly|alleged(?:ly)?|accused of|suspect(?:s|ed)?|likely|probably|possibly|perhaps|"
+        r"potential(?:ly)?|possible|believ(?:e|es|ed)|thinks?|thought|expect(?:s|ed)?|plans to|planned|"
+        r"propos(?:e|es|ed)|threat(?:en(?:s|ed|ing)?)?|attempt(?:s|ed|ing)?|tr(?:y|ies|ied|ying)|hop(?:e|es|ed|ing)|want(?:s|ed)?|"
+        r"claim(?:s|ed)?|(?:set|about|(?:is|are|was|were) due) to|intend(?:s|ed)?|aim(?:s|ed|ing)?|"
+        r"consider(?:s|ed|ing)?|set out)\b",
+        r"(?:only|except|all but|second|falsely|myth|according to)\b",
     )
 ]
 # What a claim may not add: a cause, where the source has none.
 _CAUSE = re.compile(
-    r"\b(?:because|due to|owing to|thanks to|as a result|so that|in order to|caus(?:e|es|ed)|led to|leads? to|"
-    r"(?:for|by) [“\"‘']?(?:\w+ )??\w+ing|reasons?)\b",
+    r"\b(?:because|(?<!is )(?<!are )(?<!was )(?<!were )due to|owing to|thanks to|as a result|so that|in order to|"
+    r"caus(?:e|es|ed)|led to|leads? to|(?:for|by) [“\"‘']?(?:\w+ )??\w+ing|reasons?)\b",
     re.IGNORECASE,
 )
 # What a noun that ends a claim may not lose: the noun after it, with which the source's phrase ends.
+_NO_HEAD = frozenset(
+    "following yesterday today tomorrow tonight within despite without toward towards together during amid among "
+    "across against along around behind beyond inside outside near per since through throughout until upon via again "
+    "soon later earlier ago away back alone also once twice too well abroad home here there now then long tall high "
+    "wide deep old because while whereas although".split()
+)
 _HEAD = re.compile(rf" ([a-z]+)(?=[^\w\s]|$| (?:{'|'.join(sorted(STOP_WORDS))})\b)")
 _OPENING = re.compile(r"^\W*(\w+ing)\b")
+_TITLE = re.compile(
+    r"^(?:president|minister|chancellor|king|queen|secretary|general|chief|mayor|senator|governor|professor|dr|judge|"
+    r"captain|colonel|prince|princess|director|mr|mrs|ms|chairman|chair|ambassador|pope|bishop)$",
+    re.IGNORECASE,
+)
+_WHEN = re.compile(r"\b(before|after|since|until|within) (?:the |a |an )?(\w+)", re.IGNORECASE)
+_DIGITS = re.compile(r"(?<![\w.,])(?!(?:1[5-9]|20)\d\d\b)(\d[\d.,]*\d|\d)[ -]([a-z]\w+)")  # years have no unit
+_RANGE = re.compile(r"(?<!\w)(\d+)\s?(?:to|–|-|:)\s?(\d+)(?!\w)")
+_RUN = re.compile(r"[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*")
 _NEXT = 3  # content words that such a word makes less of
 _PLACED = re.compile(
     r"\b(?:in|at|from|near|on|off|to|for|with|of|under|below|between|across)\s+(?:the\s+)?$", re.IGNORECASE
@@ -49,21 +67,54 @@ def liberties(claim: str, evidence: str) -> list[str]:
         found.append("it gives a cause, and there is none there")
     if _turned(claim, evidence):
         found.append("its names have changed places")
-    return found
+    return found + _moved(claim, evidence)
 
 
 def _lessened(claim: str, evidence: str) -> list[str]:
     """What makes less of something that the claim says as well, without making less of it."""
     said, found = set(words(claim)), []
     for line in _LESS:
-        if not line.search(claim):
-            for less in line.finditer(evidence):
-                rest = re.split(r"[,;:.]\s", evidence[less.end() :])[0]
-                for other in _LESS:
-                    rest = other.sub(" ", rest)
-                after = set(words(rest)[:_NEXT])
-                if after and after <= said:
-                    found.append(f"it leaves out {less.group()!r}")
+        mine = set[str]().union(*(_after(claim, less.end()) for less in line.finditer(claim)))
+        for less in line.finditer(evidence):
+            after = _after(evidence, less.end())
+            if after and after <= said and not after & mine:
+                found.append(f"it leaves out {less.group()!r}")
+    return found
+
+
+def _after(text: str, place: int) -> set[str]:
+    """The stems of the few content words that come after a place in its clause, but for those that make less."""
+    rest = re.split(r"[,;:.]\s", text[place : place + REACH])[0]
+    for other in _LESS:
+        rest = other.sub(" ", rest)
+    return set(words(rest)[:_NEXT])
+
+
+def _moved(claim: str, evidence: str) -> list[str]:
+    """What stands beside something else: a title, a number's unit, a range's ends, before or after."""
+    found, held = [], set(words(evidence))
+    runs = [run.group().split() for run in _RUN.finditer(evidence)]
+    there = {word for run in runs for word in run}
+    for run in _RUN.finditer(claim):
+        for title, name in pairwise(run.group().split()):
+            together = any(title in own and name in own[own.index(title) :] for own in runs)
+            if _TITLE.match(title) and {title, name} <= there and not together:
+                found.append(f"{title} {name} is not there")
+    for number, unit in _DIGITS.findall(claim):
+        near = [
+            set(words(evidence[m.end() : m.end() + 40])[:3])
+            for m in re.finditer(rf"(?<![\w.,]){re.escape(number)}(?![\w])", evidence)
+        ]
+        stems = set(words(unit))
+        if near and stems and stems <= held and not any(stems & own for own in near):
+            found.append(f"{number} {unit} is not there")
+    theirs = set(_RANGE.findall(evidence))
+    found += [f"{a} and {b} have changed places" for a, b in _RANGE.findall(claim) if (b, a) in theirs]
+    when = {(word.casefold(), next_.casefold()) for word, next_ in _WHEN.findall(evidence)}
+    for word, next_ in _WHEN.findall(claim):
+        mine = (word.casefold(), next_.casefold())
+        if mine not in when and any(other == mine[1] for _, other in when):
+            found.append(f"it says {word} {next_}, which is not there")
     return found
 
 
@@ -80,7 +131,8 @@ def _cut(claim: str, evidence: str) -> list[str]:
     last = next((m.group() for m in reversed(list(WORD.finditer(claim)))), "")
     there = [evidence[m.end() :] for m in re.finditer(rf"(?<!\d )\b{re.escape(last)}\b", evidence)]
     heads = [m[1] if (m := _HEAD.match(rest)) else "" for rest in there] if last.islower() and words(last) else []
-    if heads and all(words(head) and not set(words(head)) & set(said) for head in heads):
+    noun = [words(head) and head not in _NO_HEAD and not head.endswith("ly") for head in heads]
+    if heads and all(noun) and not any(set(words(head)) & set(said) for head in heads):
         found.append(f"it breaks off before {heads[0]!r}")
     return found
 
@@ -96,7 +148,7 @@ def _turned(claim: str, evidence: str) -> bool:
 
 def _people(text: str) -> Iterator[str]:
     """Text to the last stems of its runs of words with a capital that no preposition of place goes before."""
-    for run in re.finditer(r"[A-Z][\w’'-]*(?: [A-Z][\w’'-]*)*", text):
+    for run in _RUN.finditer(text):
         stems = [] if run.group().casefold() in DATES else words(run.group())
         if stems and not _PLACED.search(text[: run.start()]):
             yield stems[-1]

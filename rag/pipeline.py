@@ -127,9 +127,9 @@ class Pipeline:
         threshold = self.threshold if max_wrong is None else self._threshold(max_wrong)
         timings: dict[str, float] = {}
         asked = understood = _question(question)
-        if history:
+        if turns := turns_of(history):
             with _timed(timings, "understand"):
-                understood = _question(stand_alone(asked, turns_of(history), self._server))
+                understood = _question(stand_alone(asked, turns, self._server))
         with _timed(timings, "retrieve"):
             retrieval = self.retrieve(understood)
         with _timed(timings, "read"):

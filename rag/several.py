@@ -30,9 +30,14 @@ _VERB = rf"(?:{_DO}|{_BE}\s+(?:it|he|she|they|there|this|that|these|those)\b)"
 _LISTED = (
     rf"{_BEFORE}(?:what|why|how|when|where)\s+(?:\w+\s+)??(?:{_DO}|{_BE}\b).{{1,200}}\b(?:and|or) {_BEFORE}{_ASKING}"
 )
+# "if and when", "how and why" are one.
+_NOT_AFTER = "".join(rf"(?<!\b{word} )" for word in "if whether how why when where who what which".split())
+_MARK = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,2}[.)]|[-*•])[ \t]+")
+_TWO = re.compile(r"\bbetween\b", re.IGNORECASE)  # what is between what and what
 # No space before the joint: where there are many, each would be tried as the start of one.
 _NEXT = re.compile(
-    rf"(?:(?<!\bif )(?<!\bwhether )\b(?:and|or|as well as)|[&;]) (?={_BEFORE}{_ASKING}|{_VERB})|, (?={_LISTED})"
+    rf"{_NOT_AFTER}\b(?:and|or|as well as) (?={_BEFORE}{_ASKING})|\b(?:and|as well as) (?={_VERB})"
+    rf"|(?:&|; ?)(?={_BEFORE}{_ASKING}|{_VERB})|& (?={_BEFORE}{_ASKING}|{_VERB})|, (?={_LISTED})"
     rf"|(?<=[?])(?={_BEFORE}{_ASKING} )|(?<=[?]) (?:(?:and|or|but|also) (?={_BEFORE}{_ASKING}|{_VERB}))?(?=\w)",
     re.IGNORECASE,
 )
@@ -48,12 +53,13 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
     that leans on the first ("and when was he born?"), what the first is about is added in brackets; what a question
     has in brackets at its end (see `converse`) is added to each.
     """
-    asked = " ".join(question.split())
+    asked = " ".join(_MARK.sub("\n", question).split())
     tail = found[1] if (found := _TAIL.search(asked)) else ""
-    cut = [said for piece in _NEXT.split(asked[: found.start()] if found else asked) if (said := piece.strip(" ,;"))]
-    if len(cut) < 2 or not all(_ASKS.search(piece) and _closed(piece) for piece in cut):
-        return ()
-    if not parts(cut[0]) or len({tuple(words(piece)) for piece in cut}) < len(cut):  # one may be a bare "and why?"
+    pieces = [said for piece in _NEXT.split(asked[: found.start()] if found else asked) if (said := piece.strip(" ,;"))]
+    kept = {tuple(piece.casefold().strip("?").split()): piece for piece in reversed(pieces[1:]) if _ASKS.search(piece)}
+    kept.pop(tuple(pieces[0].casefold().strip("?").split()) if pieces else (), None)
+    cut = [*pieces[:1], *reversed(kept.values())]
+    if len(cut) < 2 or not (_ASKS.search(cut[0]) and parts(cut[0])) or not all(map(_closed, cut)) or _TWO.search(asked):
         return ()
     first = cut[0]
     about = {part.stems: first[slice(*part.span)] for part in parts(first)}
@@ -66,7 +72,9 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
 
 
 def _closed(text: str) -> bool:
-    return text.count("(") == text.count(")") and text.count("“") == text.count("”") and text.count('"') % 2 == 0
+    return text.count('"') % 2 == 0 and all(
+        text.count(pair[0]) == text.count(pair[1]) for pair in ("()", "[]", "“”", "«»")
+    )
 
 
 def _leans(question: str) -> bool:

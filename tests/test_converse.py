@@ -75,7 +75,7 @@ def test_the_server_is_asked_once_for_a_follow_up_only(built: Path, encoder: Has
 
 
 @pytest.mark.parametrize(
-    "history", ["abc", [("Who?",)], ["Who?"], [(1, 2)], [("Who?", "He.", "More.")], [None], {"a": "b"}, 5]
+    "history", ["abc", [("Who?",)], ["Who?"], [(1, 2)], [("Who?", "He.", "More.")], [None], {"a": "b"}, 5, {}, 0, None]
 )
 def test_what_is_no_history_is_said(pipeline: Pipeline, history: Any) -> None:
     with pytest.raises(QuestionError, match=r"history .*give a list of Answers or of pairs"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag import ModelError, Pipeline, Settings, build_index, doctor, folders, make_document
+from rag.build import packaged_folder
 from rag.doctor import Finding, examine
 from rag.folders import locked, publish
 from rag.index import Index
@@ -201,3 +202,13 @@ def test_two_documents(tmp_path: Path, settings: Settings, encoder: HashEncoder)
     build_index(documents, tmp_path / "two", settings=settings, encoder=encoder)
     found = findings(Settings(index=tmp_path / "two", cache=settings.cache))["index"]
     assert found.detail.startswith(f"{tmp_path / 'two'}, 2 document(s), 2 passage(s)")
+
+
+def test_the_sample_articles_index_is_not_mended_with_other_documents(settings: Settings, encoder: HashEncoder) -> None:
+    folder = packaged_folder(settings.cache)
+    build_index([make_document("One é.", id="a")], folder, settings=settings, encoder=encoder)
+    assert findings(settings)["index"].well
+    (folder / "v1" / "documents.jsonl").write_bytes(b"{}\n")
+    found = findings(settings)["index"]
+    assert found.detail.startswith(f"the index in {folder} is damaged")
+    assert found.detail.endswith(f"remove {folder}: it is built anew when next needed")
