@@ -6,8 +6,8 @@ its words there, the worst matched among them, and how many of its neighbouring 
 coefficients are data (`check.json`, by `python -m eval.fit_check`).
 
 Words that are all there can still be put together to something false. So a claim must also keep to its sentence: say
-it in its words and their order, or tell all of it in whatever words, and with the answer that was read in it. Several
-sentences support a claim only part by part. The figures are in `eval/LOG.md`.
+it in its words and their order, or tell all of it in whatever words, take no `liberties`, and have the answer that was
+read in it. Several sentences support a claim only part by part. The figures are in `eval/LOG.md`.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Checker:
             "words": len(set(claim.stems) & set(words(evidence))) / max(1, len(set(claim.stems))),
             "numbers": float(len(numbers(claim.text) - numbers(evidence))),
         }
-        against = disagreements(claim.text, evidence, before, _known(sources)) + liberties(claim.text, evidence)
+        against = disagreements(claim.text, evidence, before, _known(sources))
         return Judgement(self.model(features), tuple(against), features)
 
     def best(self, claim: _Claim, sources: Sequence[_Source]) -> list[list[SentenceId]]:
@@ -247,7 +247,8 @@ def _keeps(claim: _Claim, place: SentenceId, sources: Sequence[_Source], asked: 
         there, told = table.max(axis=0), table.max(axis=1)
     else:
         return False
-    if another_does(claim.text, source.texts[place.sentence]):
+    text = source.texts[place.sentence]
+    if another_does(claim.text, text) or liberties(claim.text, text):
         return False
     near = len(claim.stems) < 2 or _order(claim.stems, [stems]) >= NEIGHBOURS
     close = near and bool(there.min() >= WORST)
