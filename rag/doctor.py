@@ -9,13 +9,15 @@ from pathlib import Path
 
 from rag.build import packaged_folder
 from rag.confidence import load_confidence
-from rag.errors import IndexDamagedError, IndexMissingError, RagError
+from rag.errors import IndexMissingError, RagError
 from rag.folders import current
 from rag.index import REBUILD, Index
 from rag.models import computing, export_folder, find_model, fingerprint_of
 from rag.reader import packaged_reader
 from rag.settings import FLOAT32, Settings
 from rag.tokens import ENCODING, count_tokens
+
+REMOVE = "remove {}; it is made anew when next needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +68,21 @@ def _export(settings: Settings, deep: bool) -> str:
 
 
 def _exported(folder: Path, deep: bool) -> Path:
-    mend = f"remove {folder}; it is exported anew when next needed"
-    return current(folder, mend=mend, deep=deep, what="encoder").path
+    return current(folder, mend=REMOVE.format(folder), deep=deep, what="encoder").path
 
 
 def _index(settings: Settings, deep: bool) -> str:
     """The index, and if it computes otherwise than in float32, the export that it is asked with."""
-    folders = [settings.index] if settings.index else [packaged_folder(settings.cache)]
-    if not settings.index and not (folders[0] / "CURRENT").exists():
-        folders = []
-    if not folders:
-        return "none named, and the sample article's is not built yet; the first question does it"
-    facts = []
-    for folder in folders:
-        try:
-            index = Index.open(folder, deep=deep)
-        except IndexDamagedError as error:
-            if settings.index:
-                raise
-            what = str(error).partition("; rebuild:")[0]  # it must not be built of other documents
-            raise IndexDamagedError(f"{what}; remove {folder}: it is built anew when next needed") from error
-        counts = index.manifest["counts"]
-        computed = ""
-        if index.compute != FLOAT32:
-            computed = f", encoded in {index.compute}"
-            with suppress(IndexMissingError):  # the first question makes it anew
-                _exported(export_folder(settings.cache, index.fingerprint), deep)
-        facts.append(f"{folder}, {counts['documents']} document(s), {counts['passages']} passage(s){computed}")
-    return "; ".join(facts) + (
-        ", every byte checked" if deep else f" (every byte: --deep; rebuild: {REBUILD.format('DIR')})"
-    )
+    folder, mend = settings.index or packaged_folder(settings.cache), REBUILD
+    if not settings.index:
+        mend = REMOVE  # it must not be built of other documents
+        if not (folder / "CURRENT").exists():
+            return "none named, and the sample article's is not built yet; the first question does it"
+    index = Index.open(folder, deep=deep, mend=mend)
+    counts, computed = index.manifest["counts"], ""
+    if index.compute != FLOAT32:
+        computed = f", encoded in {index.compute}"
+        with suppress(IndexMissingError):  # the first question makes it anew
+            _exported(export_folder(settings.cache, index.fingerprint), deep)
+    checked = ", every byte checked" if deep else f" (every byte: --deep; rebuild: {REBUILD.format('DIR')})"
+    return f"{folder}, {counts['documents']} document(s), {counts['passages']} passage(s){computed}{checked}"

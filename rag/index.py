@@ -207,12 +207,12 @@ class Index:
             self._terms = np.load(path / "frequencies.npy", allow_pickle=False)
 
     @classmethod
-    def open(cls, folder: Path, *, deep: bool = False) -> Index:
-        """An index folder to its current version, checked (every byte, if `deep`).
+    def open(cls, folder: Path, *, deep: bool = False, mend: str = REBUILD) -> Index:
+        """An index folder to its current version, checked (every byte, if `deep`). mend: what an error tells to do.
 
         Raises IndexMissingError, IndexDamagedError, StorageError.
         """
-        rebuild = REBUILD.format(folder)
+        rebuild = mend.format(folder)
         version = current(folder, mend=rebuild, deep=deep)
         if version.manifest.get("format") != FORMAT:
             raise IndexDamagedError(

@@ -1,7 +1,7 @@
 """A claim and the words it rests on to the liberties that it takes: each word is there, and yet it says another thing.
 
-It makes more of something, adds a cause, breaks a phrase off, or lets names change places. Rules, as in `facts`; what
-they were made after is in `eval/LOG.md`.
+It makes more of something, adds a cause, breaks a phrase off, or lets names, titles, units, ends and times change
+places. Rules, as in `facts`; what they were made after is in `eval/LOG.md`.
 """
 
 from __future__ import annotations
@@ -62,24 +62,19 @@ _PLACED = re.compile(
 def liberties(claim: str, evidence: str) -> list[str]:
     """A claim and what it rests on to what it makes of that on its own account; empty when it takes no liberties."""
     claim, evidence = joined(claim), joined(evidence)
-    found = _lessened(claim, evidence) + _cut(claim, evidence)
-    if _CAUSE.search(claim) and not _CAUSE.search(evidence):
-        found.append("it gives a cause, and there is none there")
-    if _turned(claim, evidence):
-        found.append("its names have changed places")
-    return found + _moved(claim, evidence)
+    rules = (_lessened, _cut, _caused, _turned, _titles, _units, _ends, _times)
+    return [found for rule in rules for found in rule(claim, evidence)]
 
 
-def _lessened(claim: str, evidence: str) -> list[str]:
+def _lessened(claim: str, evidence: str) -> Iterator[str]:
     """What makes less of something that the claim says as well, without making less of it."""
-    said, found = set(words(claim)), []
+    said = set(words(claim))
     for line in _LESS:
         mine = set[str]().union(*(_after(claim, less.end()) for less in line.finditer(claim)))
         for less in line.finditer(evidence):
             after = _after(evidence, less.end())
             if after and after <= said and not after & mine:
-                found.append(f"it leaves out {less.group()!r}")
-    return found
+                yield f"it leaves out {less.group()!r}"
 
 
 def _after(text: str, place: int) -> set[str]:
@@ -90,65 +85,81 @@ def _after(text: str, place: int) -> set[str]:
     return set(words(rest)[:_NEXT])
 
 
-def _moved(claim: str, evidence: str) -> list[str]:
-    """What stands beside something else: a title, a number's unit, a range's ends, before or after."""
-    found, held = [], set(words(evidence))
+def _cut(claim: str, evidence: str) -> Iterator[str]:
+    """Where a claim breaks off what it takes: before its head ("fired for corruption", of "a corruption scandal"), or
+
+    after the participle that a sentence begins with ("The crisis is ...", of "Compounding the crisis is ...").
+    """
+    said = set(words(claim))
+    if opening := _OPENING.search(evidence):
+        after = words(re.split(r"[,;:.]\s", evidence[opening.end() : opening.end() + REACH])[0])[:1]
+        if said & set(after) and not said & set(words(opening[1])):
+            yield f"it leaves out {opening[1]!r}"
+    last = next((m.group() for m in reversed(list(WORD.finditer(claim)))), "")
+    if last.islower() and words(last):
+        there = re.finditer(rf"(?<!\d )\b{re.escape(last)}\b", evidence)
+        heads = [head[1] if (head := _HEAD.match(evidence, place.end())) else "" for place in there]
+        nouns = [words(head) and head not in _NO_HEAD and not head.endswith("ly") for head in heads]
+        if heads and all(nouns) and not said & set(words(" ".join(heads))):
+            yield f"it breaks off before {heads[0]!r}"
+
+
+def _caused(claim: str, evidence: str) -> Iterator[str]:
+    if _CAUSE.search(claim) and not _CAUSE.search(evidence):
+        yield "it gives a cause, and there is none there"
+
+
+def _turned(claim: str, evidence: str) -> Iterator[str]:
+    """Two names that stand the other way round, neither in a place, nor because only one of both is passive."""
+    if bool(re.search(r"\bby\b", claim)) == bool(re.search(r"\bby\b", evidence)):
+        mine, theirs = (list(_people(text)) for text in (claim, evidence))
+        both = [name for name in mine if theirs.count(name) == 1 and mine.count(name) == 1]
+        if both != [name for name in theirs if name in both]:
+            yield "its names have changed places"
+
+
+def _titles(claim: str, evidence: str) -> Iterator[str]:
+    """A title before another's name."""
     runs = [run.group().split() for run in _RUN.finditer(evidence)]
     there = {word for run in runs for word in run}
     for run in _RUN.finditer(claim):
         for title, name in pairwise(run.group().split()):
             together = any(title in own and name in own[own.index(title) :] for own in runs)
             if _TITLE.match(title) and {title, name} <= there and not together:
-                found.append(f"{title} {name} is not there")
+                yield f"{title} {name} is not there"
+
+
+def _units(claim: str, evidence: str) -> Iterator[str]:
+    """A number with what is counted by another."""
+    held = set(words(evidence))
     for number, unit in _DIGITS.findall(claim):
-        near = [
-            set(words(evidence[m.end() : m.end() + 40])[:3])
-            for m in re.finditer(rf"(?<![\w.,]){re.escape(number)}(?![\w])", evidence)
-        ]
+        places = re.finditer(rf"(?<![\w.,]){re.escape(number)}(?!\w)", evidence)
+        near = [set(words(evidence[place.end() : place.end() + 40])[:3]) for place in places]
         stems = set(words(unit))
         if near and stems and stems <= held and not any(stems & own for own in near):
-            found.append(f"{number} {unit} is not there")
+            yield f"{number} {unit} is not there"
+
+
+def _ends(claim: str, evidence: str) -> Iterator[str]:
+    """A range or a score the other way round."""
     theirs = set(_RANGE.findall(evidence))
-    found += [f"{a} and {b} have changed places" for a, b in _RANGE.findall(claim) if (b, a) in theirs]
-    when = {(word.casefold(), next_.casefold()) for word, next_ in _WHEN.findall(evidence)}
-    for word, next_ in _WHEN.findall(claim):
-        mine = (word.casefold(), next_.casefold())
-        if mine not in when and any(other == mine[1] for _, other in when):
-            found.append(f"it says {word} {next_}, which is not there")
-    return found
+    for first, last in _RANGE.findall(claim):
+        if (last, first) in theirs and (first, last) not in theirs:
+            yield f"{first} and {last} have changed places"
 
 
-def _cut(claim: str, evidence: str) -> list[str]:
-    """Where a claim breaks off what it takes: before its head ("fired for corruption", of "a corruption scandal"), or
-
-    after the participle that a sentence begins with ("The crisis is ...", of "Compounding the crisis is ...").
-    """
-    said, found = words(claim), []
-    if opening := _OPENING.search(evidence):
-        after = words(re.split(r"[,;:.]\s", evidence[opening.end() :])[0])[:1]
-        if after and after[0] in said and not set(words(opening[1])) & set(said):
-            found.append(f"it leaves out {opening[1]!r}")
-    last = next((m.group() for m in reversed(list(WORD.finditer(claim)))), "")
-    there = [evidence[m.end() :] for m in re.finditer(rf"(?<!\d )\b{re.escape(last)}\b", evidence)]
-    heads = [m[1] if (m := _HEAD.match(rest)) else "" for rest in there] if last.islower() and words(last) else []
-    noun = [words(head) and head not in _NO_HEAD and not head.endswith("ly") for head in heads]
-    if heads and all(noun) and not any(set(words(head)) & set(said) for head in heads):
-        found.append(f"it breaks off before {heads[0]!r}")
-    return found
-
-
-def _turned(claim: str, evidence: str) -> bool:
-    """Whether two names stand the other way round, and neither in a place nor because only one of both is passive."""
-    if bool(re.search(r"\bby\b", claim)) != bool(re.search(r"\bby\b", evidence)):
-        return False
-    mine, theirs = (list(_people(text)) for text in (claim, evidence))
-    both = [name for name in mine if theirs.count(name) == 1 and mine.count(name) == 1]
-    return both != [name for name in theirs if name in both]
+def _times(claim: str, evidence: str) -> Iterator[str]:
+    """The same word after another word of time: "after 90 days" of "within 90 days"."""
+    theirs = {(when.casefold(), what.casefold()) for when, what in _WHEN.findall(evidence)}
+    for when, what in _WHEN.findall(claim):
+        here = (when.casefold(), what.casefold())
+        if here not in theirs and any(here[1] == other for _, other in theirs):
+            yield f"it says {when} {what}, which is not there"
 
 
 def _people(text: str) -> Iterator[str]:
     """Text to the last stems of its runs of words with a capital that no preposition of place goes before."""
     for run in _RUN.finditer(text):
         stems = [] if run.group().casefold() in DATES else words(run.group())
-        if stems and not _PLACED.search(text[: run.start()]):
+        if stems and not _PLACED.search(text[max(0, run.start() - 20) : run.start()]):
             yield stems[-1]

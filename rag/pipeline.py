@@ -103,9 +103,10 @@ class Pipeline:
         if len(asked) > MOST:
             told = f"The question asks {len(asked)} things; the first {MOST} were read: ask the others by themselves."
             retrieval = replace(retrieval, warnings=(*retrieval.warnings, told))
-        each = [rerank(self._reader.read(self.retrieve(alone, len(retrieval.hits)))) for _, alone in asked[:MOST]]
-        said = [words for words, _ in asked[:MOST]]
-        return joined(rerank(retrieval), each, said)
+        said, alone = zip(*asked[:MOST], strict=True)
+        return joined(
+            rerank(retrieval), [rerank(self._reader.read(self.retrieve(q, len(retrieval.hits)))) for q in alone], said
+        )
 
     def write(self, retrieval: Retrieval) -> Iterator[Draft]:
         """A retrieval to the model server's sentences, none of them checked; none without one. Raises ServerError."""
@@ -166,14 +167,14 @@ class Pipeline:
         if not retrieval.asked:
             asks = retrieval.hits and parts(retrieval.question)  # without a telling word nothing is asked
             return retrieval, self._confidence(retrieval.features) if asks else 0.0
-        sure = [self._confidence(asked.features) for asked in retrieval.asked]
-        shown = tuple(asked for asked, own in zip(retrieval.asked, sure, strict=True) if own >= threshold)
+        sure = [(asked, self._confidence(asked.features)) for asked in retrieval.asked]
+        shown = [(asked, own) for asked, own in sure if own >= threshold]
         if not shown:
-            return retrieval, max(sure)
-        seen = {asked.place for asked in shown}  # one whose sentence is shown anyway is not said to be unsaid
-        silent = [f"{self._silence()[:-1]}: “{a.question}”" for a in retrieval.asked if a.place not in seen]
-        told = replace(retrieval, asked=shown, warnings=(*retrieval.warnings, *silent))
-        return told, min(own for own in sure if own >= threshold)
+            return retrieval, max(own for _, own in sure)
+        seen = {asked.place for asked, _ in shown}  # one whose sentence is shown anyway is not said to be unsaid
+        silent = [f"{self._silence()[:-1]}: “{asked.question}”" for asked, _ in sure if asked.place not in seen]
+        told = replace(retrieval, asked=tuple(a for a, _ in shown), warnings=(*retrieval.warnings, *silent))
+        return told, min(own for _, own in shown)
 
     def _by_model(self, model: ModelAnswerer, retrieval: Retrieval, embedded: Answer) -> Iterator[Answer]:
         """What the model writes, each sentence checked; when nothing of it holds, the embedded answer."""

@@ -37,7 +37,7 @@ _TWO = re.compile(r"\bbetween\b", re.IGNORECASE)  # what is between what and wha
 # No space before the joint: where there are many, each would be tried as the start of one.
 _NEXT = re.compile(
     rf"{_NOT_AFTER}\b(?:and|or|as well as) (?={_BEFORE}{_ASKING})|\b(?:and|as well as) (?={_VERB})"
-    rf"|(?:&|; ?)(?={_BEFORE}{_ASKING}|{_VERB})|& (?={_BEFORE}{_ASKING}|{_VERB})|, (?={_LISTED})"
+    rf"|(?:& ?|; ?)(?={_BEFORE}{_ASKING}|{_VERB})|, (?={_LISTED})"
     rf"|(?<=[?])(?={_BEFORE}{_ASKING} )|(?<=[?]) (?:(?:and|or|but|also) (?={_BEFORE}{_ASKING}|{_VERB}))?(?=\w)",
     re.IGNORECASE,
 )
@@ -55,10 +55,11 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
     """
     asked = " ".join(_MARK.sub("\n", question).split())
     tail = found[1] if (found := _TAIL.search(asked)) else ""
-    pieces = [said for piece in _NEXT.split(asked[: found.start()] if found else asked) if (said := piece.strip(" ,;"))]
-    kept = {tuple(piece.casefold().strip("?").split()): piece for piece in reversed(pieces[1:]) if _ASKS.search(piece)}
-    kept.pop(tuple(pieces[0].casefold().strip("?").split()) if pieces else (), None)
-    cut = [*pieces[:1], *reversed(kept.values())]
+    said: dict[str, str] = {}  # by its words: what is asked again, and what asks nothing ("Be brief."), is left out
+    for piece in _NEXT.split(asked[: found.start()] if found else asked):
+        if (bare := piece.strip(" ,;")) and (_ASKS.search(bare) or not said):
+            said.setdefault(bare.casefold().rstrip("?"), bare)
+    cut = list(said.values())
     if len(cut) < 2 or not (_ASKS.search(cut[0]) and parts(cut[0])) or not all(map(_closed, cut)) or _TWO.search(asked):
         return ()
     first = cut[0]
@@ -72,9 +73,7 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
 
 
 def _closed(text: str) -> bool:
-    return text.count('"') % 2 == 0 and all(
-        text.count(pair[0]) == text.count(pair[1]) for pair in ("()", "[]", "“”", "«»")
-    )
+    return text.count('"') % 2 == 0 and all(text.count(a) == text.count(b) for a, b in ("()", "[]", "“”", "«»"))
 
 
 def _leans(question: str) -> bool:

@@ -117,7 +117,7 @@ def test_an_export_whole_and_damaged(settings: Settings, model: Path) -> None:
     found = findings(settings)["encoder"]
     assert not found.well
     assert "the bytes of v1/model.onnx are not those that were written" in found.detail
-    assert found.detail.endswith(f"remove {folder}; it is exported anew when next needed")
+    assert found.detail.endswith(f"remove {folder}; it is made anew when next needed")
 
 
 def test_int8s_export_is_looked_at_when_it_is_set(settings: Settings, model: Path) -> None:
@@ -133,7 +133,7 @@ def test_int8s_export_is_looked_at_when_it_is_set(settings: Settings, model: Pat
     assert findings(in_int8)["encoder"] == Finding("encoder", True, detail)
     (folders[1] / "v1" / "model.onnx").write_bytes(b"grapH")
     assert findings(settings)["encoder"].well
-    assert findings(in_int8)["encoder"].detail.endswith(f"remove {folders[1]}; it is exported anew when next needed")
+    assert findings(in_int8)["encoder"].detail.endswith(f"remove {folders[1]}; it is made anew when next needed")
 
 
 def test_an_index_in_int8_is_told(tmp_path: Path, settings: Settings, encoder: HashEncoder) -> None:
@@ -157,7 +157,7 @@ def test_the_export_that_an_index_in_int8_is_asked_with_is_looked_at(
     found = findings(asked)["index"]
     assert not found.well
     assert found.detail.startswith(f"the encoder in {folder} is damaged: v1/model.onnx")
-    assert found.detail.endswith(f"remove {folder}; it is exported anew when next needed")
+    assert found.detail.endswith(f"remove {folder}; it is made anew when next needed")
 
 
 def test_damage_in_a_large_export_is_found_with_deep(
@@ -211,4 +211,4 @@ def test_the_sample_articles_index_is_not_mended_with_other_documents(settings: 
     (folder / "v1" / "documents.jsonl").write_bytes(b"{}\n")
     found = findings(settings)["index"]
     assert found.detail.startswith(f"the index in {folder} is damaged")
-    assert found.detail.endswith(f"remove {folder}: it is built anew when next needed")
+    assert found.detail.endswith(f"remove {folder}; it is made anew when next needed")

@@ -37,6 +37,7 @@ BASE = {
     "server",
     "facts",
     "liberties",
+    "evidence",
     "support",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
