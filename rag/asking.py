@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag.converse import History
 from rag.pipeline import Pipeline
-from rag.settings import Settings
+from rag.settings import Settings, folder_of
 from rag.types import Answer
 
 
@@ -22,7 +22,7 @@ def ask(question: str, *, index: Path | str | None = None, history: History = ()
     Raises RagError: see `rag.errors`.
     """
     settings = Settings.from_environment()
-    folder = Path(index) if index is not None else settings.index
+    folder = folder_of(index) if index is not None else settings.index
     with _OPENING:
         pipeline = _opened(folder and folder.resolve(), _version(folder), settings)
     return pipeline.ask(question, history=history)

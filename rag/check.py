@@ -21,8 +21,8 @@ import numpy as np
 from rag.evidence import Evidence, Said, Source, known_names, matched, order_kept
 from rag.facts import another_does, disagreements, numbers, statement, statements
 from rag.liberties import liberties
+from rag.logistic import Support, packaged
 from rag.protocols import Encoder
-from rag.support import load_model
 from rag.text import plain, words
 from rag.types import Draft, Hit, Retrieval, SentenceId, Verdict
 
@@ -52,7 +52,7 @@ class Checker:
 
     def __init__(self, encoder: Encoder) -> None:
         self._evidence = Evidence(encoder)
-        self.model = load_model()
+        self.model = packaged("check.json", lambda d: Support(d["intercept"], d["weights"], d["threshold"]))
 
     def __call__(
         self, draft: Draft, hits: Sequence[Hit], asked: Retrieval | None = None

@@ -224,3 +224,7 @@ def _doctor(options: argparse.Namespace) -> int:
         well = well and finding.well
         _print(f"{'ok  ' if finding.well else 'FAIL'}  {finding.what}: {finding.detail}")
     return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+
+from rag.logistic import Logistic, packaged
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
-    """The fitted model. reader: the hash of the reader's graph that it is of.
+class Confidence(Logistic):
+    """How sure it is that the shown answer is right. reader: the hash of the reader's graph that it is of.
 
     curve: rows (threshold, wrong, shown), thresholds rising: of the answers with at least that confidence the share
         that is wrong, and their share of all, where a third of the questions is unanswerable (the risk-coverage curve).
     """
 
-    intercept: float
-    weights: Mapping[str, float]
     reader: str
     curve: tuple[tuple[float, float, float], ...]
-
-    def __call__(self, features: Mapping[str, float]) -> float:
-        """Features by name to the confidence that the shown answer is right, in [0, 1]."""
-        total = self.intercept + sum(weight * features.get(name, 0.0) for name, weight in self.weights.items())
-        return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
     def threshold(self, max_wrong: float) -> float:
         """At most this many percent of the answers shown wrong to the least confidence that an answer needs.
@@ -40,6 +31,8 @@ class Confidence:
 
 @cache
 def load_confidence() -> Confidence:
-    """The packaged coefficients, which `python -m eval.fit` writes."""
-    data = json.loads(resources.files("rag").joinpath("confidence.json").read_text("utf-8"))
-    return Confidence(data["intercept"], data["weights"], data["reader"], tuple(map(tuple, data["curve"])))
+    """The packaged coefficients, which `python -m eval.fit` writes. Raises ModelError."""
+    return packaged(
+        "confidence.json",
+        lambda d: Confidence(d["intercept"], d["weights"], d["reader"], tuple(map(tuple, d["curve"]))),
+    )

@@ -26,7 +26,7 @@ from rag.reason import reason
 from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
-from rag.settings import Settings
+from rag.settings import Settings, folder_of
 from rag.several import MOST, joined, questions
 from rag.text import normalise, parts
 from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
@@ -62,7 +62,7 @@ class Pipeline:
         Raises IndexMissingError, IndexDamagedError, ModelError, StorageError.
         """
         settings = settings or Settings.from_environment()
-        folder = Path(index) if index is not None else settings.index or packaged_index(settings, encoder, say)
+        folder = folder_of(index) if index is not None else settings.index or packaged_index(settings, encoder, say)
         opened = indexes.Index.open(folder)
         for line in opened.unlike(settings) if encoder is None else ():
             say(line)

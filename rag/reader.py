@@ -19,7 +19,7 @@ import numpy as np
 
 from rag.errors import ModelError
 from rag.folders import sha256_file
-from rag.models import packaged_model
+from rag.models import MEND, packaged_model
 from rag.runtime import open_graph, open_tokenizer
 from rag.text import STOP_WORDS, past_marks
 from rag.types import Finding, Floats, Hit, Ints, Retrieval, SentenceId, Span
@@ -34,7 +34,6 @@ LONGEST = 20  # tokens of an answer
 MOST = 5  # windows
 AT_ONCE = 2  # questions that are read at a time: each takes some 50 MB, and uses every core
 CLS, SEP = 101, 102
-MEND = "install footnote again (in a checkout: git checkout reader rag/confidence.json; or fit anew: make reader)"
 
 
 class Tokens(NamedTuple):

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from os.path import expanduser
 from pathlib import Path
 
@@ -57,9 +58,10 @@ class Settings:
     compute: str = FLOAT32
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_wrong, bool | str) or not 0 <= self.max_wrong <= 100:
+        number = isinstance(self.max_wrong, Real) and not isinstance(self.max_wrong, bool)
+        if not number or not 0 <= self.max_wrong <= 100:
             raise SettingsError(
-                f"the share of wrong answers is {self.max_wrong} %; give a number from 0 to 100 (always answer) "
+                f"the share of wrong answers is {self.max_wrong!r:.40} %; give a number from 0 to 100 (always answer) "
                 "(FOOTNOTE_MAX_WRONG), or leave it out"
             )
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -101,6 +103,13 @@ class Settings:
             unsupported=env.get("FOOTNOTE_UNSUPPORTED") or "mark",
             compute=env.get("FOOTNOTE_COMPUTE") or FLOAT32,
         )
+
+
+def folder_of(index: object) -> Path:
+    """What names an index to its folder. Raises SettingsError for what is no path."""
+    if not isinstance(index, str | os.PathLike):
+        raise SettingsError(f"the index is {index!r:.40}, of type {type(index).__name__}: give its folder's path")
+    return Path(index)
 
 
 def _number(env: Mapping[str, str], name: str, wanted: str) -> float | None:

@@ -477,7 +477,12 @@ def test_the_endpoint_tells_our_errors_and_hides_others(served: Served) -> None:
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("data", "told"),
-    [(("",), "Cannot ask ''"), ((5,), "Cannot ask 5"), (("a" * 2001,), "has 2001 characters: at most 2000 are read")],
+    [
+        (("",), "Cannot ask ''"),
+        ((5,), "Cannot ask 5"),
+        (("a" * 2001,), "has 2001 characters: at most 2000 are read"),
+        ((), "give one, the question"),
+    ],
 )
 def test_the_endpoint_says_what_is_wrong_with_a_question(served: Served, data: tuple[object, ...], told: str) -> None:
     before = served.log.read_text("utf-8")

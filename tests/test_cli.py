@@ -387,6 +387,11 @@ def process(code: str, *, stdout: int = subprocess.PIPE, **variables: str) -> su
 HELP = "import sys; from rag.cli import main; main(['--help'])"
 
 
+def test_the_module_runs_as_the_command() -> None:
+    done = process("import runpy, sys; sys.argv[1:] = ['--help']; runpy.run_module('rag.cli', run_name='__main__')")
+    assert (done.returncode, b"serve-model" in done.stdout) == (0, True)
+
+
 def test_help_is_quick_and_names_the_commands() -> None:
     def seconds(code: str) -> float:
         start = time.perf_counter()

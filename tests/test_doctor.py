@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from rag import ModelError, Pipeline, Settings, build_index, doctor, folders, make_document
 from rag.build import packaged_folder
+from rag.confidence import load_confidence
 from rag.doctor import Finding, examine
 from rag.folders import locked, publish
 from rag.index import Index
@@ -38,6 +40,18 @@ def test_a_fresh_machine_is_well(settings: Settings, model: Path) -> None:
     assert found["model"].detail == (f"all-MiniLM-L6-v2 in {model}, fingerprint {fingerprint_of(model)[:12]}")
     assert found["encoder"].detail == "not exported yet; the first question or build does it"
     assert found["index"].detail == "none named, and the sample article's is not built yet; the first question does it"
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "half", '{"intercept": 1, "weights": {}, "reader": "", "curve": 5}'])
+def test_damaged_coefficients(text: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "confidence.json").write_text(text, "utf-8")
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    load_confidence.cache_clear()
+    found = findings(settings)["reader"]
+    load_confidence.cache_clear()
+    assert not found.well
+    assert f"{tmp_path / 'confidence.json'} cannot be used" in found.detail
+    assert "install footnote again" in found.detail
 
 
 def test_findings_come_one_after_another(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

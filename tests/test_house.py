@@ -38,7 +38,7 @@ BASE = {
     "facts",
     "liberties",
     "evidence",
-    "support",
+    "logistic",
 }
 STAGES = {"load", "split", "encode", "index", "converse", "retrieve", "reader", "confidence", "reason"}
 STAGES |= {"rerank", "several", "extract", "generate", "check", "cite"}

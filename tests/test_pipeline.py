@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +151,14 @@ def test_a_question_of_another_type_is_refused(
         with pytest.raises(QuestionError) as caught:
             asked(question)
         assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("index", [3, b"index", ["index"]])
+def test_an_index_that_is_no_path_is_refused(index: Any) -> None:
+    told = re.escape(f"the index is {index!r}, of type {type(index).__name__}: give")
+    for asked in (Pipeline.open, lambda index: ask("Who?", index=index)):
+        with pytest.raises(SettingsError, match=told):
+            asked(index)
 
 
 @pytest.mark.parametrize("question", ["?", "😀", "é", "的", "\ud800", "the", "[SEP]", "x" * 5000, "rice " * 1000])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from platformdirs import user_cache_path
@@ -72,6 +74,12 @@ def test_a_share_of_wrong_answers_outside_the_range_is_refused(most: float) -> N
     with pytest.raises(SettingsError, match="FOOTNOTE_MAX_WRONG"):
         Settings.from_environment({"FOOTNOTE_MAX_WRONG": str(most)})
     assert Settings.from_environment({"FOOTNOTE_MAX_WRONG": "0"}).max_wrong == 0.0
+
+
+@pytest.mark.parametrize("most", [[1], "10", None, True, 1j])
+def test_a_share_of_wrong_answers_that_is_no_number_is_refused(most: Any) -> None:
+    with pytest.raises(SettingsError, match=re.escape(f"the share of wrong answers is {most!r} %; give a number")):
+        Settings(max_wrong=most)
 
 
 @pytest.mark.parametrize("text", ["high", "0,5", "😀", " "])

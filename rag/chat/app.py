@@ -85,12 +85,21 @@ def mount(app: Any, opening: Opening, queue: int) -> None:
     )
 
 
+class _Page(gr.Blocks):  # type: ignore[misc]  # gradio is untyped here
+    """Blocks that tell whoever calls the endpoint with too few values so; gradio would print a trace."""
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """See gradio's."""
+        if len(inputs) < len(block_fn.inputs):
+            raise gr.Error(f"{len(inputs)} values were given; give one, the question", print_exception=False)
+
+
 def build(opening: Opening, queue: int) -> gr.Blocks:
     """A pipeline being opened to the page and its events; the conversation is kept for each browser session.
 
     queue: how many questions may wait; another is turned away at once (see `serve.guarded`).
     """
-    with gr.Blocks(title="Footnote: answers you can check", analytics_enabled=False, fill_width=True) as blocks:
+    with _Page(title="Footnote: answers you can check", analytics_enabled=False, fill_width=True) as blocks:
         turns = gr.State(())
         gr.HTML(HEADER, elem_id="fn-header", apply_default_css=False, js_on_load=None)
         new = gr.Button("New chat", elem_id="fn-new")
