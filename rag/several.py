@@ -41,6 +41,11 @@ _NEXT = re.compile(
     rf"|(?<=[?])(?={_BEFORE}{_ASKING} )|(?<=[?]) (?:(?:and|or|but|also) (?={_BEFORE}{_ASKING}|{_VERB}))?(?=\w)",
     re.IGNORECASE,
 )
+# In a list of who, who and who, though, each asks.
+_AGAIN = {
+    word: re.compile(rf"{_NEXT.pattern}|, (?={word}\b.{{1,200}}\b(?:and|or) {word}\b)", re.IGNORECASE)
+    for word in ("who", "whom", "whose", "which")
+}
 _ASKS = re.compile(rf"\b{_ASKING}|^\W*{_VERB}|[?]$", re.IGNORECASE)
 _WHOLE = re.compile(rf"\b(?:{_BE}|do|does|did)\b", re.IGNORECASE)
 _TAIL = re.compile(r"(?<=\S) \(([^()]*)\)$")
@@ -56,7 +61,8 @@ def questions(question: str) -> tuple[tuple[str, str], ...]:
     asked = " ".join(_MARK.sub("\n", question).split())
     tail = found[1] if (found := _TAIL.search(asked)) else ""
     said: dict[str, str] = {}  # by its words: what is asked again, and what asks nothing ("Be brief."), is left out
-    for piece in _NEXT.split(asked[: found.start()] if found else asked):
+    joint = _AGAIN.get(asked.partition(" ")[0].casefold(), _NEXT)
+    for piece in joint.split(asked[: found.start()] if found else asked):
         if (bare := piece.strip(" ,;")) and (_ASKS.search(bare) or not said):
             said.setdefault(bare.casefold().rstrip("?"), bare)
     cut = list(said.values())

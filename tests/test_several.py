@@ -44,6 +44,7 @@ TEXTS = ("Rollo led them to Normandy in 911.", "Salt is added at the end.", "Boa
         ("Who led them? Who led them? When is it? Be brief.", ("Who led them?", "When is it? (led)")),
         ("Who led the Normans? Why? How?", ("Who led the Normans?", "Why? (led Normans)", "How? (led Normans)")),
         ("who led the Normans; when is the call", ("who led the Normans", "when is the call")),
+        ("Who is Rollo, who was Harald, and who is Wace?", ("Who is Rollo", "who was Harald", "who is Wace?")),
         ("Who led the Normans? And when is the call?", ("Who led the Normans?", "when is the call?")),
         (
             "And why is he in trouble, and when does he come? (Rollo Normandy)",  # made to stand alone
@@ -60,6 +61,7 @@ def test_a_question_is_cut_where_another_begins(question: str, expected: tuple[s
     [
         "Who led the Normans and the Saxons?",
         "When and where was Rollo born?",
+        "Who led the Normans, who came from Rome?",
         "What family distilled brandy and were Huguenots?",
         "Which law was the first and was the harshest?",
         "Who led the Normans? Answer in one word.",
