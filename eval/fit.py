@@ -6,8 +6,8 @@ Fits a logistic regression of "the answer's sentence is evidence" (an unanswerab
 and reader found. Its questions are those of the set's articles that the reader was not trained on (HELD_OUT of
 `reader.examples`), asked of the set's pooled passages and of their own document alone, and the plain ones: the gold
 set's training half, and those of the articles in a folder (FOLDER.jsonl, as gold.jsonl), each asked of its article.
-What tells right from wrong is learned from both kinds alike (PLAIN_SHARE); the scale is then set (Platt, 1999) where
-plain ones are few (STATED_SHARE): the confidence is calibrated on questions that were written to deceive. One that
+What tells right from wrong is learned with PLAIN_SHARE of the weight on these; the scale is then set (Platt, 1999) where
+they have less (STATED_SHARE): the confidence is calibrated on questions that were written to deceive. One that
 asks several things counts as each of them, as they are judged (`rag.several`). The figures are of predictions out of
 folds (over the articles, and over the gold questions). The risk-coverage curve, on which the dial rests, is that of
 the gold questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 HERE = Path(__file__).resolve().parent
-PLAIN_SHARE, STATED_SHARE = 0.5, 0.05  # of the weight
+PLAIN_SHARE, STATED_SHARE = 0.2, 0.05  # of the weight
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
 SOURCES = ("pool", "given", "gold", "articles")
