@@ -6,12 +6,11 @@ Fits a logistic regression of "the answer's sentence is evidence" (an unanswerab
 and reader found. Its questions are those of the set's articles that the reader was not trained on (HELD_OUT of
 `reader.examples`), asked of the set's pooled passages and of their own document alone, and the plain ones: the gold
 set's training half, and those of the articles in a folder (FOLDER.jsonl, as gold.jsonl), each asked of its article.
-What tells right from wrong is learned with PLAIN_SHARE of the weight on these; the scale is then set (Platt, 1999) where
-they have less (STATED_SHARE): the confidence is calibrated on questions that were written to deceive. One that
+These have PLAIN_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. One that
 asks several things counts as each of them, as they are judged (`rag.several`). The figures are of predictions out of
 folds (over the articles, and over the gold questions). The risk-coverage curve, on which the dial rests, is that of
 the gold questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
-(with his targets; the slope is that of all plain questions, since the gold ones are few), and a row says
+(Platt, 1999, with his targets; the slope is that of all plain questions, since the gold ones are few), and a row says
 how many of the answers shown are expected to be wrong.
 """
 
@@ -23,7 +22,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, groupby
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 HERE = Path(__file__).resolve().parent
-PLAIN_SHARE, STATED_SHARE = 0.2, 0.05  # of the weight
+PLAIN_SHARE = 0.05
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
 SOURCES = ("pool", "given", "gold", "articles")
@@ -152,12 +151,12 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
     names = sorted(examples[0].features)
     x = np.array([[example.features[name] for name in names] for example in examples])
     y = np.array([example.right for example in examples])
+    weights = weights_of(examples)
     folds = np.array([example.fold for example in examples])
     honest = np.zeros(len(y))
     for fold in sorted(set(folds)):
         away = folds != fold
-        weights, intercept = coefficients(x[away], y[away], list(compress(examples, away)))
-        honest[~away] = 1 / (1 + np.exp(-(x[~away] @ weights + intercept)))
+        honest[~away] = _fitted(x[away], y[away], weights[away], c=10.0).predict_proba(x[~away])[:, 1]
     for source in SOURCES:
         here = np.array([example.source == source for example in examples])
         ones = np.ones((1, int(here.sum())))
@@ -167,31 +166,21 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
             f"right {metrics.auroc(ones, honest[here], y[here])[0]:.3f}, "
             f"ECE {metrics.calibration_error(ones, honest[here], y[here])[0]:.3f}"
         )
-    weights, intercept = coefficients(x, y, examples)
+    model = _fitted(x, y, weights, c=10.0)
     gold, articles = (np.array([example.source == source for example in examples]) for source in SOURCES[2:])
     own = np.zeros(len(y))
     for asked in (gold, articles):
-        own[asked] = mixed(list(compress(examples, asked)))
+        own[asked] = mixed([example for example, there in zip(examples, asked, strict=True) if there])
     plain = gold | articles
     chances = calibrated(honest[plain], y[plain], own[plain], articles[plain])
     curve = risk_coverage(honest[gold], chances[gold[plain]], own[gold])
     for threshold, wrong, shown in curve[:: max(1, len(curve) // 10)]:
         print(f"confidence at least {threshold:.3f}: {wrong:.3f} of the shown are wrong, {shown:.3f} are shown")
     return {
-        "intercept": round(intercept, 6),
-        "weights": {name: round(float(value), 6) for name, value in zip(names, weights, strict=True)},
+        "intercept": round(float(model.intercept_[0]), 6),
+        "weights": {name: round(float(value), 6) for name, value in zip(names, model.coef_[0], strict=True)},
         "curve": curve,
     }
-
-
-def coefficients(
-    x: NDArray[np.float64], y: NDArray[np.bool_], examples: Sequence[Example]
-) -> tuple[NDArray[np.float64], float]:
-    """Features (n, names), who was right, and their examples to weights (names,) and intercept."""
-    learned = _fitted(x, y, weights_of(examples, PLAIN_SHARE), c=10.0)
-    scale = _fitted(learned.decision_function(x)[:, None], y, weights_of(examples, STATED_SHARE), c=10.0)
-    slope = float(scale.coef_[0, 0])
-    return slope * learned.coef_[0], slope * float(learned.intercept_[0]) + float(scale.intercept_[0])
 
 
 def _fitted(
@@ -202,10 +191,10 @@ def _fitted(
     return LogisticRegression(C=c, max_iter=5000).fit(x, y, sample_weight=weights)
 
 
-def weights_of(examples: Sequence[Example], share: float) -> NDArray[np.float64]:
-    """Examples to weights that sum to their number, this share of it on the plain questions."""
+def weights_of(examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Examples to weights that sum to their number, PLAIN_SHARE of it on the plain questions."""
     asked = np.array([example.source in SOURCES[2:] for example in examples])
-    shares = np.where(asked, share / max(asked.sum(), 1), (1 - share) / max((~asked).sum(), 1))
+    shares = np.where(asked, PLAIN_SHARE / max(asked.sum(), 1), (1 - PLAIN_SHARE) / max((~asked).sum(), 1))
     return np.asarray(shares / shares.sum() * len(examples))
 
 

@@ -40,9 +40,9 @@ def test_the_mix_has_a_third_that_is_unanswerable() -> None:
     examples = [example(True, True, "gold", 1), *[example(False, False, "gold", 0)] * 2]
     assert fit.mixed(examples) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
     examples += [example(True, True, source, 1) for source in ("pool", "given") for _ in range(4)]
-    weights = fit.weights_of(examples, 0.2)
+    weights = fit.weights_of(examples)
     assert weights.sum() == pytest.approx(len(examples))
-    assert weights[:3].sum() == pytest.approx(0.2 * len(examples))
+    assert weights[:3].sum() == pytest.approx(fit.PLAIN_SHARE * len(examples))
 
 
 def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
@@ -72,25 +72,6 @@ def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixtur
     assert 1.5 < data["weights"]["x"] < 6
     assert [row[0] for row in data["curve"]] == sorted(row[0] for row in data["curve"])
     assert capsys.readouterr().out.count("out of folds") == 4
-
-
-def test_both_kinds_tell_what_counts_and_the_deceiving_ones_how_sure_it_is() -> None:
-    """Plain questions alone know what `b` says; where both say the same, the deceiving ones are right less often."""
-    chance = np.random.default_rng(3)
-    examples = []
-    for source, bias in (("pool", -2.0), ("gold", 1.0)):
-        for _ in range(4000):
-            a, b = chance.normal(), chance.normal() * (source == "gold")
-            right = bool(chance.random() < 1 / (1 + np.exp(-(a + 2 * b + bias))))
-            examples.append(fit.Example({"a": a, "b": b}, right, True, source, ""))
-    x = np.array([[one.features["a"], one.features["b"]] for one in examples])
-    y = np.array([one.right for one in examples])
-    (a, b), intercept = fit.coefficients(x, y, examples)
-    assert 1.5 < b / a < 3
-    pool = np.array([one.source == "pool" for one in examples])
-    sure = 1 / (1 + np.exp(-(x @ np.array([a, b]) + intercept)))
-    assert sure[pool].mean() == pytest.approx(y[pool].mean(), abs=0.03)
-    assert sure[~pool].mean() < y[~pool].mean() - 0.1
 
 
 def test_the_file_names_the_reader_it_is_of(tmp_path: Path) -> None:
