@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,17 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FORMAT = 1
-BATCH = 32
+BATCH = 1536  # tokens run together, padding included: what the activations of still fit the cores' caches
 CHUNK = 128  # texts sorted by length together, so that a batch needs little padding; some seconds' work
+
+
+class _Tokens(NamedTuple):
+    """A text's tokens: rows of number, start, end and whether special, cut to what the model reads; its prompt's
+    characters; and how many tokens there were before."""
+
+    row: Ints
+    prompt: int
+    length: int
 
 
 class TokenEncoder:
@@ -60,43 +69,48 @@ class TokenEncoder:
     def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
         """Texts to their encodings, in order, made in batches of like length."""
         for start in range(0, len(texts), CHUNK):
-            chunk = texts[start : start + CHUNK]
-            order = sorted(range(len(chunk)), key=lambda i: len(chunk[i]))
+            chunk = self._tokenized(texts[start : start + CHUNK], "document")
+            order = sorted(range(len(chunk)), key=lambda i: len(chunk[i].row))
             found: dict[int, Encoding] = {}
-            for first in range(0, len(order), BATCH):
-                batch = order[first : first + BATCH]
-                found.update(zip(batch, self._encode([chunk[i] for i in batch], "document"), strict=True))
+            while order:
+                count = 1
+                while count < len(order) and (count + 1) * len(chunk[order[count]].row) <= BATCH:
+                    count += 1
+                batch, order = order[:count], order[count:]
+                found.update(zip(batch, self._encoded([chunk[i] for i in batch]), strict=True))
             yield from (found[i] for i in range(len(chunk)))
 
     def encode_query(self, text: str) -> Encoding:
         """A question to its encoding; longer than the model reads, it is cut, which `Encoding.length` shows."""
-        return self._encode([text], "query")[0]
+        return self._encoded(self._tokenized([text], "query"))[0]
 
-    def _encode(self, texts: list[str], kind: str) -> list[Encoding]:
+    def _tokenized(self, texts: Sequence[str], kind: str) -> list[_Tokens]:
         prompt = self._prompts.get(kind, "")
-        entries = self._tokenizer.encode_batch([prompt + text for text in texts])
-        rows = []
-        for entry in entries:
+        made = []
+        for entry in self._tokenizer.encode_batch([prompt + text for text in texts]):
             row = np.array(
                 [(i, *o, s) for i, o, s in zip(entry.ids, entry.offsets, entry.special_tokens_mask, strict=True)]
             )
             if len(row) > self._size:
                 tail = int(np.argmin(row[::-1, 3]))  # the special tokens that end it
                 row = np.concatenate([row[: self._size - tail], row[len(row) - tail :]])
-            rows.append(row)
-        width = max(len(row) for row in rows)
-        ids = np.full((len(rows), width), self._pad, np.int64)
-        mask = np.zeros((len(rows), width), np.int64)
-        for i, row in enumerate(rows):
+            made.append(_Tokens(row, len(prompt), len(entry.ids)))
+        return made
+
+    def _encoded(self, texts: Sequence[_Tokens]) -> list[Encoding]:
+        width = max(len(text.row) for text in texts)
+        ids = np.full((len(texts), width), self._pad, np.int64)
+        mask = np.zeros((len(texts), width), np.int64)
+        for i, (row, _, _) in enumerate(texts):
             ids[i, : len(row)], mask[i, : len(row)] = row[:, 0], 1
         vectors, states = self._run(ids, mask)
         made = []
-        for row, entry, vector, state in zip(rows, entries, vectors, states, strict=True):
-            own = (row[:, 3] == 0) & (row[:, 2] > len(prompt))
+        for (row, prompt, length), vector, state in zip(texts, vectors, states, strict=True):
+            own = (row[:, 3] == 0) & (row[:, 2] > prompt)
             tokens = state[: len(row)][own]
             tokens = tokens / np.maximum(np.linalg.norm(tokens, axis=1, keepdims=True), 1e-12)
-            offsets = np.maximum(row[own, 1:3] - len(prompt), 0).astype(np.int64)
-            length = len(entry.ids) - (len(row) - int(own.sum()))
+            offsets = np.maximum(row[own, 1:3] - prompt, 0).astype(np.int64)
+            length -= len(row) - int(own.sum())
             own_ids = row[own, 0].astype(np.int64)
             made.append(Encoding(vector.astype(np.float32), tokens.astype(np.float32), own_ids, offsets, length))
         return made

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 
 from rag import Encoder, Encoding, IndexDamagedError, ModelError, Pipeline, Settings, build_index, make_document, models
-from rag.encode import BATCH, TokenEncoder, open_encoder
+from rag.encode import TokenEncoder, open_encoder
+from rag.graph import torch_run, write_graph
 from rag.models import computed, computing, export_folder, find_model, fingerprint_of
 from rag.probe import INT8_TOLERANCE, PROBES, TOLERANCE, turned
 from rag.settings import COMPUTES, DEFAULT_MODEL, FLOAT32, INT8
@@ -136,17 +138,29 @@ def test_batches_are_padded_and_masked(pad: int) -> None:
 
 def test_passages_come_in_order_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rag.encode.CHUNK", 50)
+    monkeypatch.setattr("rag.encode.BATCH", 60)
     encoder, model = fake()
     words = "the rice is cooked in water é 中 文".split()
     texts = [" ".join(words[i % 9] for i in range(start, start + 1 + start * 7 % 11)) for start in range(123)]
     made = list(encoder.encode_passages(texts))
-    assert [len(fed) for fed, _ in model.fed] == [BATCH, 50 - BATCH, BATCH, 50 - BATCH, 23]
+    shapes = [fed.shape for fed, _ in model.fed]
+    assert all(count * width <= 60 for count, width in shapes)
+    assert len(shapes) <= 3 * 9  # few: each is as full as the next text's length lets it be
+    joined = [(a + c) * max(b, d) for (a, b), (c, d) in pairwise(shapes)]
+    assert sum(size <= 60 for size in joined) <= 2  # only where a chunk ends
     assert len(made) == len(texts)
     for text, one in zip(texts, made, strict=True):
         alone = encoder.encode_query(text)
         assert one.vector == pytest.approx(alone.vector, abs=1e-5)
         assert one.tokens == pytest.approx(alone.tokens, abs=1e-6)
         assert sliced(text, one) == text.split()
+
+
+def test_a_text_that_fills_more_than_a_batch_is_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.encode.BATCH", 4)
+    encoder, model = fake()
+    list(encoder.encode_passages(["the rice is cooked", "who", "in water"]))
+    assert [fed.shape for fed, _ in model.fed] == [(1, 3), (1, 4), (1, 6)]
 
 
 def test_no_passages_and_no_words() -> None:
@@ -331,6 +345,19 @@ def real(article: Pipeline) -> Encoder:
 @pytest.mark.model
 def test_the_export_equals_sentence_transformers(real: Encoder) -> None:
     check_equal(real, reference(find_model(DEFAULT_MODEL)), TEXTS)
+
+
+@pytest.mark.model
+def test_an_export_guards_no_row_that_sees_nothing_and_leaves_the_model_as_it_was(tiny: Path, tmp_path: Path) -> None:
+    import onnx
+
+    loaded = reference(tiny / "bert")
+    config = loaded[0].auto_model.config
+    assert config._attn_implementation == "sdpa"
+    inputs = list(loaded.tokenizer.model_input_names)
+    write_graph(torch_run(loaded, inputs)[1], inputs, tmp_path / "model.onnx")
+    assert "IsNaN" not in {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert config._attn_implementation == "sdpa"
 
 
 @pytest.mark.model
