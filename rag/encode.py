@@ -110,9 +110,9 @@ class TokenEncoder:
             tokens = state[: len(row)][own]
             tokens = tokens / np.maximum(np.linalg.norm(tokens, axis=1, keepdims=True), 1e-12)
             offsets = np.maximum(row[own, 1:3] - prompt, 0).astype(np.int64)
-            length -= len(row) - int(own.sum())
             own_ids = row[own, 0].astype(np.int64)
-            made.append(Encoding(vector.astype(np.float32), tokens.astype(np.float32), own_ids, offsets, length))
+            told = length - (len(row) - len(own_ids))
+            made.append(Encoding(vector.astype(np.float32), tokens.astype(np.float32), own_ids, offsets, told))
         return made
 
 
