@@ -353,6 +353,35 @@ def test_the_turns_and_the_dial_go_to_the_pipeline() -> None:
     assert given == [("What?", [], 2.0), ("And other?", [turns[0].answer], None)]
 
 
+@pytest.mark.browser
+def test_a_question_that_is_too_long_is_told_so_and_stays_to_be_shortened() -> None:
+    from rag.chat.app import QUESTION_LIMIT, _asker
+
+    asker, event = _asker(Opening(Scripted)), SimpleNamespace(_data=None)
+    ((shown, _, turns, box),) = asker("word " * 500, (), "", event)
+    assert "Reading" not in shown
+    assert "The question has 2499 characters: at most 2000 are read; shorten it" in shown
+    assert len(turns[0].question) < 210
+    assert "value" not in box  # gr.skip()
+    *_, (_, _, turns, _) = asker("x" * QUESTION_LIMIT, turns, "", event)
+    assert turns[1].answer is not None
+
+
+@pytest.mark.browser
+def test_each_question_to_an_index_that_does_not_open_is_told_why() -> None:
+    from rag.chat.app import _asker, _stopper
+
+    def source() -> Scripted:
+        raise IndexMissingError("there is no index")
+
+    opening = Opening(source)
+    asker, event, turns = _asker(opening), SimpleNamespace(_data=None), ()
+    for count in (1, 2):
+        *_, (_, _, turns, _) = asker("What?", turns, "", event)
+        assert [turn.problem for turn in turns] == ["There is no index"] * count
+    assert "There is no index" in _stopper(opening)(turns)[0]
+
+
 def test_opening_is_waited_for_and_tried_again_after_a_failure() -> None:
     gate, calls = threading.Event(), []
 

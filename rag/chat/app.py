@@ -35,6 +35,7 @@ EXAMPLES = (
     "When did Russia annex Crimea?",  # which the article does not say
 )
 QUESTION_LIMIT = 2000  # characters
+SHOWN = 200  # characters of a longer one, beside what is said of it
 REDRAW = 0.1  # seconds between two drawings of an answer that is being written
 DIAL = (
     ("Answers when sure enough, as it was started", ""),
@@ -113,7 +114,6 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
                     container=False,
                     lines=1,
                     max_lines=5,
-                    max_length=QUESTION_LIMIT,
                     autofocus=True,
                     elem_id="fn-box",
                 )
@@ -179,11 +179,15 @@ def _asker(opening: Opening) -> Any:
 
     def asker(text: str, turns: tuple[Turn, ...], dial: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
         example = (event._data or {}).get("question") if isinstance(event._data, dict) else None
-        question = str(example or text)[:QUESTION_LIMIT].strip()
+        question = str(example or text).strip()
         if not question:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
-        documents: tuple[Document, ...] = opening.wait().documents if turns else ()
+        documents = _documents(opening) if turns else ()
+        if len(question) > QUESTION_LIMIT:  # it stays in the box, to be shortened there
+            turns = (*turns, Turn(f"{question[:SHOWN].rstrip()}…", None, _message(_too_long(question))))
+            yield _drawn(turns, documents), gr.skip(), turns, gr.skip()
+            return
         yield conversation(turns, pending=question, titles=len(documents) > 1), gr.skip(), gr.skip(), ""
         turn = Turn(question)
         try:
@@ -203,6 +207,14 @@ def _asker(opening: Opening) -> Any:
     return asker
 
 
+def _documents(opening: Opening) -> tuple[Document, ...]:
+    """A pipeline being opened to its documents; none if it cannot be opened, which its own turn tells."""
+    try:
+        return opening.wait().documents
+    except Exception:
+        return ()
+
+
 def _drawn(turns: tuple[Turn, ...], documents: tuple[Document, ...], *, writing: bool = False) -> str:
     return conversation(turns, titles=len(documents) > 1, writing=writing)
 
@@ -211,7 +223,7 @@ def _stopper(opening: Opening) -> Any:
     """A pipeline being opened to the event's function that shows what had come of an answer that was stopped."""
 
     def stopper(turns: tuple[Turn, ...]) -> tuple[Any, ...]:
-        documents = opening.wait().documents
+        documents = _documents(opening)
         shown = _drawn(turns, documents) if turns else conversation((), examples=_examples(documents))
         return shown, article(documents, turns), turns, gr.skip()
 
@@ -225,6 +237,10 @@ def _message(error: Exception) -> str:
     return problem(error)
 
 
+def _too_long(question: str) -> QuestionError:
+    return QuestionError(f"the question has {len(question)} characters: at most {QUESTION_LIMIT} are read; shorten it")
+
+
 def _api(opening: Opening) -> Any:
     """A pipeline being opened to the function behind the endpoint `/ask`."""
 
@@ -232,7 +248,7 @@ def _api(opening: Opening) -> Any:
         """A question to its answer as JSON: the text, claims with verdicts, citations with offsets, hits."""
         try:
             if isinstance(question, str) and len(question) > QUESTION_LIMIT:
-                raise QuestionError(f"the question has {len(question)} characters: at most {QUESTION_LIMIT} are read")
+                raise _too_long(question)
             return opening.wait().ask(question).to_dict()
         except Exception as error:
             raise gr.Error(_message(error), print_exception=False) from None
