@@ -327,6 +327,26 @@ def test_what_was_written_when_it_is_stopped_stays(context: BrowserContext, scri
     expect(page.locator(".fn-turn")).to_have_count(2)
 
 
+def test_the_dials_list_goes_when_the_keyboard_leaves_it(context: BrowserContext, scripted: Served) -> None:
+    page = opened(context, scripted)
+    box, dial = page.locator("#fn-box textarea"), page.locator("#fn-dial")
+    box.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(dial.locator("input")).to_be_focused()
+    expect(dial.get_by_role("option")).to_have_count(7)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    expect(dial.locator("input")).not_to_be_focused()
+    page.wait_for_timeout(500)
+    for name in ("#fn-ask", "#fn-box textarea"):
+        at = page.locator(name).bounding_box()
+        assert at is not None
+        place = [at["x"] + at["width"] / 2, at["y"] + at["height"] / 2]
+        there = "([x, y, name]) => document.elementFromPoint(x, y).closest(name) !== null"
+        assert page.evaluate(there, [*place, name.split()[0]])
+
+
 def test_the_dial_withholds_what_is_not_sure_enough(context: BrowserContext, scripted: Served) -> None:
     page = opened(context, scripted)
     ask(page, "What?")

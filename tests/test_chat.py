@@ -379,7 +379,7 @@ def test_each_question_to_an_index_that_does_not_open_is_told_why() -> None:
     for count in (1, 2):
         *_, (_, _, turns, _) = asker("What?", turns, "", event)
         assert [turn.problem for turn in turns] == ["There is no index"] * count
-    assert "There is no index" in _stopper(opening)(turns)[0]
+    assert "There is no index" in _stopper(opening)(turns, "")[0]
 
 
 def test_opening_is_waited_for_and_tried_again_after_a_failure() -> None:
@@ -518,6 +518,41 @@ def test_the_endpoint_says_what_is_wrong_with_a_question(served: Served, data: t
     name, said = endpoint(served, *data)
     assert (name, told in said) == ("error", True), said
     assert served.log.read_text("utf-8") == before
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["upload", "upload/", "upload_progress"])
+def test_no_file_is_taken_whichever_page_sends_it(served: Served, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        fetch(served, f"/gradio_api/{path}", {"files": "x"})
+
+
+@pytest.mark.browser
+def test_an_answer_to_no_question_is_told_so_without_a_trace(served: Served) -> None:
+    before = served.log.read_text("utf-8")
+    event = json.loads(fetch(served, "/gradio_api/call/ask", {"data": ["What?"]})[0])["event_id"]
+    assert "complete" in fetch(served, f"/gradio_api/call/ask/{event}")[0]
+    for unknown in ("nope", event):  # an answer is told once
+        with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+            fetch(served, f"/gradio_api/call/ask/{unknown}")
+        assert f"no question '{unknown}' waits for its answer" in caught.value.read().decode()
+    assert served.log.read_text("utf-8") == before
+
+
+@pytest.mark.browser
+def test_a_question_that_is_stopped_before_its_answer_begins_goes_back_into_the_box() -> None:
+    from rag.chat.app import _asker, _stopper
+
+    opening = Opening(Scripted)
+    asker, stopper, event = _asker(opening), _stopper(opening), SimpleNamespace(_data=None)
+    shown, _, turns, box = next(asker("What?", (), "", event))
+    assert ("Reading" in shown, box) == (True, "")
+    shown, _, ended, box = stopper(turns, " ")
+    assert ("What?" in shown, ended, box) == (False, (), "What?")
+    assert "value" not in stopper(turns, "Who?")[3]  # what is written meanwhile stays
+    *_, (_, _, turns, _) = asker("Other?", turns, "", event)
+    assert [turn.question for turn in turns] == ["Other?"]
+    assert "value" not in stopper(turns, "")[3]
 
 
 @pytest.mark.browser

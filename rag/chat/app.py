@@ -136,7 +136,7 @@ def build(opening: Opening, queue: int) -> gr.Blocks:
             concurrency_limit=AT_ONCE,
             **hidden,
         )
-        stop.click(_stopper(opening), inputs=[turns], outputs=outputs, cancels=[asked], **hidden)
+        stop.click(_stopper(opening), inputs=[turns, box], outputs=outputs, cancels=[asked], **hidden)
         new.click(lambda: (*_first(opening), (), ""), outputs=outputs, cancels=[asked], **hidden)
         gr.api(_api(opening), api_name="ask", concurrency_limit=AT_ONCE)
     blocks.queue(max_size=queue)
@@ -149,14 +149,20 @@ def _forgetting(app: Any, blocks: gr.Blocks) -> Any:
     gradio makes each a session of its own, named as its event, and keeps the session and the answer that it was told.
     """
 
+    from fastapi.responses import JSONResponse
+
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        told = _TOLD.search(scope.get("path", ""))
+        waiting, sessions = blocks._queue.pending_event_ids_session, blocks.state_holder
+        if told and told[1] not in waiting:  # gradio would print a trace
+            unknown = JSONResponse({"detail": f"no question {told[1]!r:.80} waits for its answer: ask it again"}, 404)
+            await unknown(scope, receive, send)
+            return
         await app(scope, receive, send)
-        if told := _TOLD.search(scope.get("path", "")):
-            waiting, sessions = blocks._queue.pending_event_ids_session, blocks.state_holder
-            if waiting.get(told[1]) == set():  # told to the end
-                queued = blocks._queue.pending_messages_per_session
-                for kept in (waiting, queued, sessions.session_data, sessions.time_last_used):
-                    kept.pop(told[1], None)
+        if told and waiting.get(told[1]) == set():  # told to the end
+            queued = blocks._queue.pending_messages_per_session
+            for kept in (waiting, queued, sessions.session_data, sessions.time_last_used):
+                kept.pop(told[1], None)
 
     return wrapped
 
@@ -179,7 +185,7 @@ def _asker(opening: Opening) -> Any:
 
     def asker(text: str, turns: tuple[Turn, ...], dial: str, event: gr.EventData) -> Iterator[tuple[Any, ...]]:
         example = (event._data or {}).get("question") if isinstance(event._data, dict) else None
-        question = str(example or text).strip()
+        question, turns = str(example or text).strip(), _ended(turns)
         if not question:
             yield gr.skip(), gr.skip(), gr.skip(), gr.skip()
             return
@@ -188,8 +194,9 @@ def _asker(opening: Opening) -> Any:
             turns = (*turns, Turn(f"{question[:SHOWN].rstrip()}…", None, _message(_too_long(question))))
             yield _drawn(turns, documents), gr.skip(), turns, gr.skip()
             return
-        yield conversation(turns, pending=question, titles=len(documents) > 1), gr.skip(), gr.skip(), ""
         turn = Turn(question)
+        reading = conversation(turns, pending=question, titles=len(documents) > 1)
+        yield reading, gr.skip(), (*turns, turn), ""
         try:
             pipeline = opening.wait()
             documents, drawn = pipeline.documents, 0.0
@@ -220,14 +227,23 @@ def _drawn(turns: tuple[Turn, ...], documents: tuple[Document, ...], *, writing:
 
 
 def _stopper(opening: Opening) -> Any:
-    """A pipeline being opened to the event's function that shows what had come of an answer that was stopped."""
+    """A pipeline being opened to the event's function that shows what had come of an answer that was stopped.
 
-    def stopper(turns: tuple[Turn, ...]) -> tuple[Any, ...]:
-        documents = _documents(opening)
-        shown = _drawn(turns, documents) if turns else conversation((), examples=_examples(documents))
-        return shown, article(documents, turns), turns, gr.skip()
+    Of one that had not begun the question goes back into the box, unless something else is written there.
+    """
+
+    def stopper(turns: tuple[Turn, ...], text: str) -> tuple[Any, ...]:
+        ended, documents = _ended(turns), _documents(opening)
+        shown = _drawn(ended, documents) if ended else conversation((), examples=_examples(documents))
+        back = turns[-1].question if len(ended) < len(turns) and not text.strip() else gr.skip()
+        return shown, article(documents, ended), ended, back
 
     return stopper
+
+
+def _ended(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Turns without the last, if nothing has come of it."""
+    return turns[:-1] if turns and turns[-1].answer is None and not turns[-1].problem else turns
 
 
 def _message(error: Exception) -> str:
@@ -238,7 +254,7 @@ def _message(error: Exception) -> str:
 
 
 def _too_long(question: str) -> QuestionError:
-    return QuestionError(f"the question has {len(question)} characters: at most {QUESTION_LIMIT} are read; shorten it")
+    return QuestionError(f"the question has {len(question)} characters: at most {QUESTION_LIMIT} are read; shorten it.")
 
 
 def _api(opening: Opening) -> Any:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from rag.errors import SettingsError
 if TYPE_CHECKING:
     from rag.chat.opening import Asks, Opening
 
+_UPLOAD = re.compile(r"/upload(?:_progress)?/?$")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # gradio compiles its components' templates in the page, hence the two unsafe words. Nothing but this origin loads.
 POLICY = (
@@ -104,6 +106,7 @@ def guarded(app: Any, hosts: frozenset[str]) -> Any:
     """An ASGI application to the same one, whose every response forbids the browser to load anything from outside.
 
     Where gradio refuses a question because its queue is full (status 503), the response says so in BUSY's words.
+    No file is taken.
     hosts: what is asked of another host is refused; none: nothing is. (starlette's TrustedHostMiddleware would do, but
     that it depends on its version for IPv6, and tells no remedy.)
     """
@@ -131,6 +134,9 @@ def guarded(app: Any, hosts: frozenset[str]) -> Any:
         if hosts and scope["type"] in {"http", "websocket"} and _hostname(asked) not in hosts:
             message = f"this chat does not answer to {asked[:80]!r}: open it by its address, or start it with --host\n"
             await PlainTextResponse(message, 403)(scope, receive, sending)
+            return
+        if _UPLOAD.search(scope.get("path", "")):  # gradio would store it, whichever page sent it
+            await PlainTextResponse("this chat takes no files\n", 404)(scope, receive, sending)
             return
         await app(scope, receive, sending)
 
