@@ -3,7 +3,8 @@
 The rule carries words over when a question points back (it, they, that one), lacks what it is about (how soon?), or
 goes on (and ...?, what about ...?). It then names, in brackets, what the last question was about: its content words,
 and the first name in its answer, which often is what "he" or "it" stands for. A question that stands alone is left
-as it is. The figures behind the constants are in `eval/LOG.md`.
+as it is; one that is merely short may, and is read both ways (see `perhaps`). The figures behind the constants are
+in `eval/LOG.md`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from rag.errors import QuestionError, ServerError
 from rag.server import ModelServer
-from rag.text import BACK, STOP_WORDS, one_line, words
+from rag.text import BACK, STOP_WORDS, one_line, parts, sentences, words
 from rag.types import Answer
 
 Turn = tuple[str, str]  # a question, and the text of its answer
@@ -74,6 +75,11 @@ def depends(question: str) -> bool:
     return bool(_ON.search(question) or BACK.search(question) or len(_content(question)) <= FEW)
 
 
+def perhaps(question: str) -> bool:
+    """Whether a question that seems to need the turns before it may stand alone as well: it is short, no more."""
+    return not (_ON.search(question) or BACK.search(question))
+
+
 def _content(text: str) -> list[str]:
     """Text to its words that say something, as they stand, each once."""
     found = [m.group() for m in _WORD.finditer(text)]
@@ -83,16 +89,24 @@ def _content(text: str) -> list[str]:
 def _about(turns: Sequence[Turn], question: str) -> list[str]:
     """The words of the last question that a question leaves out, at most CARRIED, and NAMED of the names in its answer.
 
-    When the last question says nothing more, those of the one before it.
+    None of those names when the question has a name, number or date of its own ("What about Pokrovsk?"). When the last
+    question says nothing more, those of the one before it.
     """
     held = set(words(question))
+    own = any(part.kind != "word" for part in parts(question))
     for asked, answer in reversed(turns):
         lacking = [word for word in _content(asked) if not set(words(word)) <= held]
-        named = [word for word in _content(answer) if word[0].isupper() and word not in lacking]
+        named = [] if own else [word for word in _named(answer) if word not in lacking]
         lacking = lacking[:CARRIED] + [word for word in named if not set(words(word)) <= held][:NAMED]
         if lacking:
             return lacking
     return []
+
+
+def _named(text: str) -> list[str]:
+    """Text to its words with a capital; those that begin a sentence, which may be no names, come last."""
+    first = {found.group() for start, end in sentences(text) if (found := _WORD.search(text, start, end))}
+    return sorted((word for word in _content(text) if word[0].isupper()), key=lambda word: word in first)
 
 
 def _rewritten(question: str, turns: Sequence[Turn], server: ModelServer) -> str:

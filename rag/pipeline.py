@@ -15,7 +15,7 @@ from rag.build import Say, packaged_index, silent
 from rag.check import Checker
 from rag.cite import cite, cite_each, cited_words, exact_answers
 from rag.confidence import load_confidence
-from rag.converse import History, stand_alone, turns_of
+from rag.converse import History, perhaps, stand_alone, turns_of
 from rag.encode import open_encoder
 from rag.errors import IndexDamagedError, QuestionError, ServerError
 from rag.extract import ExtractiveAnswerer
@@ -135,6 +135,9 @@ class Pipeline:
             retrieval = self.retrieve(understood)
         with _timed(timings, "read"):
             retrieval = self.read(retrieval)
+            if understood != asked and perhaps(asked):
+                alone = self.read(self.retrieve(asked))
+                retrieval = max(alone, retrieval, key=lambda one: self._sure(one, threshold)[1])
         start = time.perf_counter()
         for answer in self._answers(retrieval, threshold):
             timings["answer"] = (time.perf_counter() - start) * 1000

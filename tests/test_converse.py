@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rag import Pipeline, QuestionError, Settings
-from rag.converse import depends, stand_alone, turns_of
+from rag.converse import depends, perhaps, stand_alone, turns_of
 from rag.server import ModelServer
 from tests.fakes import HashEncoder
 from tests.modelserver import fails, says, serving
@@ -39,6 +39,34 @@ def test_without_turns_nothing_is_carried() -> None:
 
 def test_words_are_carried_once_and_not_those_of_the_question() -> None:
     assert stand_alone("When did he lead them?", [TURN]) == "When did he lead them? (region Rollo Normans Normandy)"
+
+
+def test_a_question_with_a_name_or_date_of_its_own_takes_none_of_the_answer() -> None:
+    assert stand_alone("What about Paris?", [TURN]) == "What about Paris? (region Rollo lead Normans)"
+    assert stand_alone("And in 1911?", [TURN]) == "And in 1911? (region Rollo lead Normans)"
+
+
+def test_a_word_that_begins_a_sentence_is_taken_for_a_name_last() -> None:
+    turn = ("Which region?", "Against that, he went there. “However,” said Rollo, it rained.")
+    assert stand_alone("When did he?", [turn]) == "When did he? (region Rollo)"
+    assert stand_alone("When did he?", [("Which region?", "Rollo led them.")]) == "When did he? (region Rollo)"
+
+
+@pytest.mark.parametrize(("question", "may"), [("Who leads it?", False), ("And Rollo?", False), ("Who led?", True)])
+def test_only_what_is_merely_short_may_stand_alone(question: str, may: bool) -> None:
+    assert perhaps(question) is may
+
+
+def test_a_short_question_is_read_both_ways_and_the_surer_one_is_taken(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = {"Who led?": 0.2, "Who led? (region Rollo lead Normans Normandy)": 0.1}
+    monkeypatch.setattr(Pipeline, "_sure", lambda _, retrieval, threshold: (retrieval, sure[retrieval.question]))
+    assert pipeline.ask("Who led?", history=[TURN]).understood == "Who led?"
+    sure["Who led?"] = 0.05
+    assert pipeline.ask("Who led?", history=[TURN]).understood == "Who led? (region Rollo lead Normans Normandy)"
+    sure["When did he? (region Rollo lead Normans Normandy)"] = 0.0
+    assert pipeline.ask("When did he?", history=[TURN]).understood != "When did he?"  # it points back
 
 
 def test_the_turn_before_counts_when_the_last_says_nothing() -> None:
