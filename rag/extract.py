@@ -53,7 +53,10 @@ def _draft(retrieval: Retrieval, place: SentenceId, short: tuple[Span, ...]) -> 
 
 @np.errstate(invalid="ignore")  # see `retrieve`
 def choose(retrieval: Retrieval) -> list[SentenceId]:
-    """A retrieval to the sentences of its answer, the best first."""
+    """A retrieval to the sentences of its answer, the best first.
+
+    Those after the first are of its document, unless the question asks for two things.
+    """
     places = [
         SentenceId(position, index)
         for position, hit in enumerate(retrieval.hits)
@@ -64,11 +67,14 @@ def choose(retrieval: Retrieval) -> list[SentenceId]:
     scores = np.array([retrieval.hits[hit].sentence_scores[index] for hit, index in places])
     matches: Floats = np.concatenate([m for m in retrieval.matches if len(m)])
     chosen = [int(np.argmax(scores))]
+    two = _TWO.search(retrieval.question)
+    documents = [retrieval.hits[hit].passage.document.id for hit, _ in places]
+    allowed = np.array([two is not None or document == documents[chosen[0]] for document in documents])
     while len(chosen) < MOST:
         covered = matches[chosen].max(axis=0)
-        gains = np.maximum(matches - covered, 0) @ retrieval.weights
+        gains = allowed * (np.maximum(matches - covered, 0) @ retrieval.weights)
         best = int(np.argmax(gains))
-        if gains[best] < (GAIN_IN_TWO if _TWO.search(retrieval.question) else GAIN):
+        if gains[best] < (GAIN_IN_TWO if two else GAIN):
             break
         chosen.append(best)
     return [places[i] for i in chosen]

@@ -29,6 +29,7 @@ STOP_WORDS = frozenset(
 )
 
 
+_SHORT = re.compile(r"(?<!\w)(?:Ms|Mx|Cllr|Amb|Ald|Cpt|approx)\.$")  # which sentencex takes for a sentence's end
 _UNSEEN = {"Mn", "Me", "Cf"}
 # A question with one of these may point back, to the question before it or to what was said of it.
 BACK = re.compile(
@@ -68,11 +69,17 @@ def sentences(text: str) -> list[Span]:
     """Normalised text to its sentences' spans, in order: every character but white space lies in exactly one."""
     import sentencex
 
-    spans = (
-        trimmed(text, Span(found["start_index"], found["end_index"]))
-        for found in sentencex.get_sentence_boundaries("en", text)
-    )
-    return [span for span in spans if span.end > span.start]
+    found: list[Span] = []
+    for cut in sentencex.get_sentence_boundaries("en", text):
+        span = trimmed(text, Span(cut["start_index"], cut["end_index"]))
+        last = found[-1] if found else Span(0, 0)
+        if span.end == span.start:
+            continue
+        if _SHORT.search(text, last.start, last.end) and "\n" not in text[last.end : span.start]:
+            found[-1] = Span(last.start, span.end)
+        else:
+            found.append(span)
+    return found
 
 
 def halves(text: str, span: Span) -> list[Span]:

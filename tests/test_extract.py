@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from rag.extract import GAIN, GAIN_IN_TWO, MOST, ExtractiveAnswerer, choose
 WORDS = ("Ça va 😀.", "“Quoted” words.", "中文句子在这里。", "Line\r\nbreak é.", "Last one.")
 
 
-def hit(name: str, scores: Sequence[float]) -> Hit:
+def hit(name: str, scores: Sequence[float], id: str = "d") -> Hit:
     """A name and its sentences' scores to a Hit of so many sentences."""
-    document = make_document(f"{name}: " + " ".join(WORDS[: len(scores)]), id=name)
+    document = make_document(f"{name}: " + " ".join(WORDS[: len(scores)]), id=id)
     spans, place = [], len(name) + 2
     for words in WORDS[: len(scores)]:
         length = len(words.replace("\r\n", "\n"))
@@ -104,6 +105,15 @@ def test_a_question_for_two_things_asks_less_of_the_second(question: str, two: b
     assert chosen(GAIN_IN_TWO - 1e-3) == 1
     assert chosen((GAIN_IN_TWO + GAIN) / 2) == (2 if two else 1)
     assert chosen(GAIN + 1e-3) == 2
+
+
+@pytest.mark.skipif(MOST < 2, reason="one sentence at the most")
+@pytest.mark.parametrize(("question", "two"), [("How many eggs?", False), ("Who and what?", True)])
+def test_a_further_sentence_is_of_another_document_only_if_two_things_are_asked(question: str, two: bool) -> None:
+    found = retrieval(([0.9], [[1, 0]]), ([0.5], [[0, 1]]), weights=[0.5, 0.5], question=question)
+    assert len(choose(found)) == 2
+    apart = replace(found, hits=(found.hits[0], hit("d1", [0.5], "other")))
+    assert choose(apart) == [SentenceId(0, 0), SentenceId(1, 0)][: 1 + two]
 
 
 @pytest.mark.skipif(MOST < 2, reason="one sentence at the most")

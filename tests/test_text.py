@@ -92,6 +92,14 @@ def test_sentences_cover_everything_once() -> None:
     assert all(words == words.strip() != "" for words in cut(text, spans))
 
 
+def test_a_short_form_ends_no_sentence_but_its_line_does() -> None:
+    text = "Present: Mr. Dunne, Ms. Petrov and Cllr. Mx. Yilmaz. It took approx. 5 hours. Ms.\nHale left. Ms. "
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "Present: Mr. Dunne, Ms. Petrov and Cllr. Mx. Yilmaz.", "It took approx. 5 hours.", "Ms.", "Hale left.",
+        "Ms.",
+    ]  # fmt: skip
+
+
 def test_no_sentences() -> None:
     assert sentences("") == sentences(" \n\t") == []
 
