@@ -10,7 +10,7 @@ from rag.types import Retrieval
 MOST = 3  # parts that are named
 KINDS = {"name": "the name ", "number": "the number ", "date": "the date ", "word": ""}
 NOTHING = "No sentence matches the question closely enough; these come nearest."
-UNSAID = "Its words occur, but no sentence says what is asked; these come nearest."
+UNSAID = "Its words occur, but no sentence answers it surely enough; these come nearest."
 
 
 def reason(retrieval: Retrieval) -> str:

@@ -236,7 +236,7 @@ class ModelServer:
             return ContextError(f"{where} cannot read that much ({said})")
         remedy = {401: "set FOOTNOTE_LLM_KEY", 403: "set FOOTNOTE_LLM_KEY"}.get(status, "see its log")
         if status == 404:
-            remedy = "is there such a model, and is that the API's address (FOOTNOTE_LLM_MODEL, FOOTNOTE_LLM_URL)?"
+            remedy = "check that it has such a model (FOOTNOTE_LLM_MODEL), and the API's address (FOOTNOTE_LLM_URL)"
         if 300 <= status < 400:
             remedy = "it sends elsewhere, which is not followed: set FOOTNOTE_LLM_URL to that address"
         what = f"{status or type(error).__name__}: {said}"

@@ -62,7 +62,7 @@ class Settings:
         if not number or not 0 <= self.max_wrong <= 100:
             raise SettingsError(
                 f"the share of wrong answers is {self.max_wrong!r:.40} %; give a number from 0 to 100 (always answer) "
-                "(FOOTNOTE_MAX_WRONG), or leave it out"
+                "(--max-wrong, FOOTNOTE_MAX_WRONG), or leave it out"
             )
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise SettingsError(

@@ -39,7 +39,7 @@ class Document:
     id: str
     title: str
     source: str
-    text: str
+    text: str = field(repr=False)  # it may be long, and everything of an answer holds it
     sha256: str
 
 
