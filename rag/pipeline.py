@@ -26,10 +26,12 @@ from rag.reason import reason
 from rag.rerank import rerank
 from rag.retrieve import KEPT, retrieve
 from rag.server import server_of
-from rag.settings import Settings, folder_of
+from rag.settings import MAX_WRONG, Settings, folder_of
 from rag.several import MOST, joined, questions
 from rag.text import normalise, parts
 from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
+
+UNSURE = f"Unsure: when at most {MAX_WRONG:.0f} % of the answers may be wrong, as is usual, this one is withheld."
 
 
 class Pipeline:
@@ -126,6 +128,8 @@ class Pipeline:
         All but the last are not finished; in them the sentence that is being written is pending.
         """
         threshold = self.threshold if max_wrong is None else self._threshold(max_wrong)
+        dialled = max_wrong is not None or self.settings.threshold is None
+        usual = self._threshold(MAX_WRONG) if dialled else 0.0
         timings: dict[str, float] = {}
         asked = understood = _question(question)
         if turns := turns_of(history):
@@ -139,13 +143,15 @@ class Pipeline:
                 alone = self.read(self.retrieve(asked))
                 retrieval = max(alone, retrieval, key=lambda one: self._sure(one, threshold)[1])
         start = time.perf_counter()
-        for answer in self._answers(retrieval, threshold):
+        for answer in self._answers(retrieval, threshold, usual):
             timings["answer"] = (time.perf_counter() - start) * 1000
             yield replace(answer, question=asked, timings=dict(timings))
 
-    def _answers(self, retrieval: Retrieval, threshold: float) -> Iterator[Answer]:
+    def _answers(self, retrieval: Retrieval, threshold: float, usual: float) -> Iterator[Answer]:
         retrieval, confidence = self._sure(retrieval, threshold)
         withheld = not retrieval.hits or confidence < threshold
+        if not withheld and confidence < usual:
+            retrieval = replace(retrieval, warnings=(*retrieval.warnings, UNSURE))
         drafts = [] if withheld else list(self._answerer.answer(retrieval))
         text, claims = cite(drafts, retrieval.hits)
         answer = Answer(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rag.errors import SettingsError
 
+MAX_WRONG = 10.0  # percent
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 LONGEST_SILENCE = 3600  # seconds
 UNSUPPORTED = ("mark", "drop")
@@ -48,7 +49,7 @@ class Settings:
     index: Path | None = None
     model: str = DEFAULT_MODEL
     cache: Path = field(default_factory=_user_cache)
-    max_wrong: float = 10.0
+    max_wrong: float = MAX_WRONG
     threshold: float | None = None
     llm_url: str | None = None
     llm_model: str = ""
@@ -94,7 +95,9 @@ class Settings:
             index=Path(index) if index else None,
             model=model or DEFAULT_MODEL,
             cache=Path(cache) if cache else _user_cache(),
-            max_wrong=10.0 if (most := _number(env, "FOOTNOTE_MAX_WRONG", "a number from 0 to 100")) is None else most,
+            max_wrong=MAX_WRONG
+            if (most := _number(env, "FOOTNOTE_MAX_WRONG", "a number from 0 to 100")) is None
+            else most,
             threshold=_number(env, "FOOTNOTE_THRESHOLD", "a number from 0 to 1"),
             llm_url=env.get("FOOTNOTE_LLM_URL") or None,
             llm_model=env.get("FOOTNOTE_LLM_MODEL", ""),

@@ -34,8 +34,9 @@ from rag import (
 )
 from rag.confidence import Confidence, load_confidence
 from rag.models import computed, computing
+from rag.pipeline import UNSURE
 from rag.retrieve import KEPT
-from rag.settings import DEFAULT_MODEL, INT8
+from rag.settings import DEFAULT_MODEL, INT8, MAX_WRONG
 from tests.conftest import TEXT
 from tests.fakes import HashEncoder, RowlessEncoder, opens
 
@@ -579,3 +580,16 @@ def test_a_named_index_is_not_the_packaged_one(built: Path, encoder: HashEncoder
     settings = Settings(index=built, cache=tmp_path / "empty")
     assert [document.id for document in Pipeline.open(settings=settings, encoder=encoder).documents] == ["mixed.txt"]
     assert not (tmp_path / "empty").exists()
+
+
+def test_an_answer_that_is_usually_withheld_says_so(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load_confidence().threshold(MAX_WRONG)
+    sure = [usual - 0.01]
+    monkeypatch.setattr(Pipeline, "_sure", lambda _, retrieval, threshold: (retrieval, sure[0]))
+    answer = pipeline.ask("Who led the Normans?", max_wrong=100)
+    assert (answer.abstained, answer.warnings) == (False, (UNSURE,))
+    assert pipeline.settings.threshold is not None
+    assert UNSURE not in pipeline.ask("Who led the Normans?").warnings  # a threshold was set: its user knows
+    assert UNSURE not in pipeline.ask("Who led the Normans?", max_wrong=10).warnings  # withheld
+    sure[0] = usual
+    assert pipeline.ask("Who led the Normans?", max_wrong=100).warnings == ()
