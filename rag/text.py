@@ -30,6 +30,7 @@ STOP_WORDS = frozenset(
 
 
 _SHORT = re.compile(r"(?<!\w)(?:Ms|Mx|Cllr|Amb|Ald|Cpt|approx)\.$")  # which sentencex takes for a sentence's end
+_SHORT_LENGTH = 7  # characters, so that where there are many none is looked at twice
 _UNSEEN = {"Mn", "Me", "Cf"}
 # A question with one of these may point back, to the question before it or to what was said of it.
 BACK = re.compile(
@@ -72,10 +73,11 @@ def sentences(text: str) -> list[Span]:
     found: list[Span] = []
     for cut in sentencex.get_sentence_boundaries("en", text):
         span = trimmed(text, Span(cut["start_index"], cut["end_index"]))
-        last = found[-1] if found else Span(0, 0)
         if span.end == span.start:
             continue
-        if _SHORT.search(text, last.start, last.end) and "\n" not in text[last.end : span.start]:
+        last = found[-1] if found else Span(0, 0)
+        short = _SHORT.search(text, max(last.start, last.end - _SHORT_LENGTH), last.end)
+        if short and "\n" not in text[last.end : span.start]:
             found[-1] = Span(last.start, span.end)
         else:
             found.append(span)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -98,6 +99,17 @@ def test_a_short_form_ends_no_sentence_but_its_line_does() -> None:
         "Present: Mr. Dunne, Ms. Petrov and Cllr. Mx. Yilmaz.", "It took approx. 5 hours.", "Ms.", "Hale left.",
         "Ms.",
     ]  # fmt: skip
+
+
+def test_many_short_forms_take_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    def seconds(count: int) -> float:  # sentencex's own time left out
+        cuts = [{"start_index": start, "end_index": start + 4} for start in range(0, 4 * count, 4)]
+        monkeypatch.setattr("sentencex.get_sentence_boundaries", lambda *_: cuts)
+        text, start = "Ms. " * count, time.process_time()
+        assert len(sentences(text)) == 1
+        return time.process_time() - start
+
+    assert seconds(16_000) < 12 * seconds(4_000)
 
 
 def test_no_sentences() -> None:
