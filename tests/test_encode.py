@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from rag import Encoder, Encoding, IndexDamagedError, ModelError, Pipeline, Settings, build_index, make_document, models
-from rag.encode import TokenEncoder, open_encoder
+from rag.encode import open_encoder
+from rag.encoders import TokenEncoder
 from rag.graph import torch_run, write_graph
 from rag.models import computed, computing, export_folder, find_model, fingerprint_of
 from rag.probe import INT8_TOLERANCE, PROBES, TOLERANCE, turned
@@ -137,8 +138,8 @@ def test_batches_are_padded_and_masked(pad: int) -> None:
 
 
 def test_passages_come_in_order_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.encode.CHUNK", 50)
-    monkeypatch.setattr("rag.encode.BATCH", 60)
+    monkeypatch.setattr("rag.encoders.CHUNK", 50)
+    monkeypatch.setattr("rag.encoders.BATCH", 60)
     encoder, model = fake()
     words = "the rice is cooked in water é 中 文".split()
     texts = [" ".join(words[i % 9] for i in range(start, start + 1 + start * 7 % 11)) for start in range(123)]
@@ -157,7 +158,7 @@ def test_passages_come_in_order_whatever_the_batches(monkeypatch: pytest.MonkeyP
 
 
 def test_a_text_that_fills_more_than_a_batch_is_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rag.encode.BATCH", 4)
+    monkeypatch.setattr("rag.encoders.BATCH", 4)
     encoder, model = fake()
     list(encoder.encode_passages(["the rice is cooked", "who", "in water"]))
     assert [fed.shape for fed, _ in model.fed] == [(1, 3), (1, 4), (1, 6)]
