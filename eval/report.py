@@ -25,12 +25,20 @@ SLACK = 1e-9  # so that rounding decides nothing
 
 
 def reported(name: str, work: Callable[[], int]) -> int:
-    """A program's name and its work to its exit status: what the work gives, or 2 for a RagError, said in a line."""
+    """A program's name and its work to its exit status: what the work gives, or 2 for a RagError, said in a line.
+
+    Where whoever read the output has gone (`| head`), nothing is said, and it is 1.
+    """
     try:
-        return work()
+        status = work()
+        sys.stdout.flush()
     except RagError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        return 1
+    return status
 
 
 def data_folder(given: Path | None) -> Path:

@@ -175,6 +175,8 @@ def _index(options: argparse.Namespace) -> int:
 
     settings = Settings.from_environment()
     out = options.out or settings.index or BUILT
+    if options.folder is None:
+        _say("no FOLDER is named: the sample article is indexed")
     told = time.monotonic()
     with tqdm(desc="encoding", unit=" passages", leave=False, disable=None) as bar:
 

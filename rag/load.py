@@ -32,8 +32,9 @@ def make_document(text: str, *, id: str, title: str = "", source: str = "") -> D
 def read_folder(folder: Path | str, left_out: Callable[[str], None] | None = None) -> tuple[Document, ...]:
     """A folder (or one file) to its documents, in the order of their paths; empty files are left out.
 
-    Reads the `.txt` and `.md` files below it as UTF-8, hidden ones apart. An optional `titles.json` there maps
-    a path to {"title": ..., "source": ...}. A document's id is its path below the folder.
+    Reads the `.txt` and `.md` files below it as UTF-8, hidden ones apart, and no link that leads out of it (whoever
+    made the folder could have what is elsewhere shown by it). An optional `titles.json` there maps a path to
+    {"title": ..., "source": ...}. A document's id is its path below the folder.
     left_out: told in a line of each file, or folder below, that cannot be read, is not UTF-8 or is empty, and the
     others are read; without it, or when there are no others, the first that cannot be read raises.
     Raises DocumentError: nothing there, not readable, not UTF-8, nothing but white space.
@@ -90,8 +91,19 @@ def _below(folder: Path, problems: list[DocumentError]) -> list[Path]:
 
     for place, folders, names in os.walk(folder, onerror=refuse):  # unlike rglob, it tells what it cannot read
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place) / name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        texts = [name for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        away = {path for name in (*folders, *texts) if _leads_away(path := Path(place) / name, folder)}
+        problems += [
+            DocumentError(f"{path} is a link to {os.path.realpath(path)}, which is not in {folder}: copy it there")
+            for path in sorted(away)
+        ]
+        found += [path for name in texts if (path := Path(place) / name) not in away]
     return sorted(found)
+
+
+def _leads_away(path: Path, folder: Path) -> bool:
+    """Whether a path below a folder is a link to what is not below it."""
+    return path.is_symlink() and path.exists() and not path.resolve().is_relative_to(folder.resolve())
 
 
 def _unreadable(what: Path | str, error: OSError) -> DocumentError:

@@ -181,7 +181,9 @@ def test_index_of_the_sample_article_in_the_usual_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     status, out, err = run(capsys, "index")
-    assert (status, re.fullmatch(r"encoding \d+ passage\(s\) of 1 document\(s\) \.\.\.\n", err) is None) == (0, False)
+    assert (status, err.splitlines()[0]) == (0, "no FOLDER is named: the sample article is indexed")
+    assert re.fullmatch(r"encoding \d+ passage\(s\) of 1 document\(s\) \.\.\.", err.splitlines()[1])
+    assert "no FOLDER" not in run(capsys, "index", corpus(tmp_path / "corpus"), "--out", tmp_path / "own")[2]
     assert out.startswith(f"built {Path('index') / 'built'}: 1 document(s), ")
     assert (tmp_path / "index" / "built" / "CURRENT").is_file()
 

@@ -17,7 +17,7 @@ from eval import run
 from eval.gold import load_gold
 from eval.measure import exact_citations
 from eval.metrics import Figure, Place
-from eval.report import fallen, flat, provenance
+from eval.report import ROOT, fallen, flat, provenance
 from rag import Settings, Span, packaged_corpus, read_folder
 from tests.scripted import DOCUMENTS, Scripted, write_rows
 
@@ -271,3 +271,15 @@ def test_the_program_asks_the_packaged_article(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert found["quote_validity"] == found["recall@1"] == found["sentence_first"] == found["citation_recall"] == 1
+
+
+def test_a_reader_of_the_output_that_goes_away_makes_no_trace() -> None:
+    code = (
+        "import sys; from eval.report import reported; sys.exit(reported('x', lambda: print('line\\n' * 200_000) or 0))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "line\n"
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(30)) == ("", 1)

@@ -136,3 +136,24 @@ def test_an_empty_file_is_told_of_when_others_are_read(tmp_path: Path) -> None:
     assert [document.id for document in read_folder(tmp_path, told.append)] == ["full.txt"]
     assert told == [f"{path} holds no text"]
     assert len(read_folder(tmp_path)) == 1  # nobody to tell: it is no error
+
+
+def test_links_that_lead_out_of_the_folder_are_left_out_and_told_of(tmp_path: Path) -> None:
+    secret, folder = put(tmp_path / "elsewhere", "secret.txt", "the key 😀"), tmp_path / "own"
+    inside = put(folder, "a.txt", "fine")
+    (folder / "within.txt").symlink_to(inside)
+    (folder / "to nothing.txt").symlink_to(folder / "gone.txt")
+    (folder / "out.md").symlink_to(secret)
+    (folder / "below").symlink_to(secret.parent)
+    told: list[str] = []
+    assert [document.id for document in read_folder(folder, told.append)] == ["a.txt", "within.txt"]
+    ends = f"which is not in {folder}: copy it there"
+    assert told[:2] == [
+        f"{folder / 'below'} is a link to {secret.parent}, {ends}",
+        f"{folder / 'out.md'} is a link to {secret}, {ends}",
+    ]
+    with pytest.raises(DocumentError, match="is a link to"):
+        read_folder(folder)
+    (tmp_path / "link").symlink_to(folder)
+    assert len(read_folder(tmp_path / "link", told.append)) == 2  # what is named itself may be a link
+    assert len(read_folder(folder / "out.md")) == 1
