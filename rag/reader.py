@@ -117,7 +117,7 @@ class Reader:
         windows = [[(place, tokens(place)) for place in window] for window in windows_of(hits, tokens)]
         if not windows:
             return retrieval
-        ids = self._tokenizer.encode(marked(retrieval.question), add_special_tokens=False).ids
+        ids = self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids
         question = np.array(ids[:QUESTION], np.int64)
         scores = self._run(question, [np.concatenate([part.ids for _, part in window]) for window in windows])
         findings = found_in(windows, len(question) + 2, *scores)
@@ -153,11 +153,6 @@ class Reader:
         rows -= rows.mean(axis=-1, keepdims=True)
         rows /= np.sqrt((rows * rows).mean(axis=-1, keepdims=True) + 1e-12)
         return np.asarray(rows * scale + shift, np.float32)
-
-
-def marked(question: str) -> str:
-    """A question to the same with its mark, which those that the reader was trained on have."""
-    return f"{question}?" if question[-1:].isalnum() else question
 
 
 def common_ids(tokenizer: Tokenizer) -> Ints:
