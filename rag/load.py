@@ -102,8 +102,8 @@ def _below(folder: Path, problems: list[DocumentError]) -> list[Path]:
 
 
 def _leads_away(path: Path, folder: Path) -> bool:
-    """Whether a path below a folder is a link to what is not below it."""
-    return path.is_symlink() and path.exists() and not path.resolve().is_relative_to(folder.resolve())
+    """Whether a path below a folder is a link to what is not below it; not so of what may not be looked at."""
+    return os.path.islink(path) and os.path.exists(path) and not path.resolve().is_relative_to(folder.resolve())
 
 
 def _unreadable(what: Path | str, error: OSError) -> DocumentError:
