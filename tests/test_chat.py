@@ -254,6 +254,15 @@ def test_abstention_is_a_card_with_the_three_nearest_sentences() -> None:
     assert {a["class"] for t, a in panel.elements if t == "mark"} == {"near"}
 
 
+def test_a_follow_up_says_how_it_was_read() -> None:
+    asked = replace(silent(), question="How <soon>?", understood="How <soon>? (Merz (left) é)")
+    html = conversation([Turn(asked.question, asked)])
+    assert "Read with words from before: Merz (left) é<" in html
+    written = replace(asked, understood="How soon does Merz decide?")
+    assert "Read as: How soon does Merz decide?<" in conversation([Turn(asked.question, written)])
+    assert "Read " not in conversation([Turn(asked.question, replace(asked, understood=asked.question))])
+
+
 def test_of_several_documents_those_pointed_to_are_shown_in_corpus_order() -> None:
     both = (OTHER, MIXED)
     assert "Other words." in article(both, ())

@@ -70,8 +70,16 @@ def _turn(turn: Turn, number: int, titles: bool, writing: bool = False) -> str:
     else:
         body = _answer(turn.answer, number, titles, writing)
     if turn.answer is not None and turn.answer.understood != turn.answer.question:
-        body = f'<p class="fn-understood" dir="auto">Understood as: {escape(turn.answer.understood)}</p>{body}'
+        body = f'<p class="fn-understood" dir="auto">{escape(_understood(turn.answer))}</p>{body}'
     return _section(number, turn.question, body)
+
+
+def _understood(answer: Answer) -> str:
+    """A follow-up's answer to how its question was read: with which words of the turns before it, or as what."""
+    carried = answer.understood.removeprefix(f"{answer.question} (")
+    if carried == answer.understood:
+        return f"Read as: {answer.understood}"
+    return f"Read with words from before: {carried.removesuffix(')')}"
 
 
 def _answer(answer: Answer, turn: int, titles: bool, writing: bool) -> str:
