@@ -5,6 +5,7 @@
 DIR is FOOTNOTE_DATA when not given. Figures are those of `eval.measure`, as far as the set's fields allow, with
 the evidence as the index's own sentences:
 given.*     each question asked of an index of its own documents alone
+elsewhere.answered   of an index of another document alone, which is about something else: the share answered
 open.*      of one index of all the set's documents. Here recall@k, mrr and ndcg@5 are of documents: the distinct
             documents of the hits and then of all candidates, in order; recall@k is 1 when one of the question's is
             among the first k.
@@ -30,7 +31,7 @@ from eval.gold import Question
 from eval.measure import Asked, Ratios, answer_ratios, ask_all, figures, place
 from eval.metrics import Figure
 from eval.report import data_folder, flat, provenance, reported, table, write_json
-from eval.sets import load_set
+from eval.sets import asked_elsewhere, load_set
 from rag import Document, Encoder, Hit, Pipeline, Settings, build_index
 
 ALL = 1_000_000  # hits: every candidate
@@ -74,6 +75,8 @@ def _run(options: argparse.Namespace) -> int:
         found = open_figures(pool, questions, ablations=options.ablations)
         print("asking each question of its own documents ...")
         found |= given_figures(documents, questions, settings, pool.encoder)
+        away = given_figures(documents, asked_elsewhere(questions), settings, pool.encoder)
+        found |= {"elsewhere.answered": away["given.answered_unanswerable"]} if away else {}
     print(table(found))
     if options.json:
         answerable = sum(question.answerable for question in questions)

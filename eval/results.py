@@ -24,6 +24,7 @@ GOLD = (
 OPEN = ("recall@1", "recall@5", "mrr", "sentence_first", "sentence_recall@3", "em", "f1", "auroc", "ece", "aurc")
 ABLATIONS = ("retrieval", "dense", "bm25", "dense+bm25", "late_sentence", "late_passage")
 GIVEN = ("em", "f1", "sentence_first", "auroc", "f1_best", "f1_shipped", "ece", "aurc")
+ELSEWHERE = ("elsewhere.answered",)
 XQUAD = ("given.em", "given.f1", "open.recall@1", "open.em", "open.f1")
 
 
@@ -62,6 +63,7 @@ def table(forced: dict[str, Any], gold: dict[str, Any], squad: dict[str, Any], x
         "| | figure | interval |",
         "|---|---|---|",
         *(_row(f"`{name}`", squad, f"given.{name}") for name in GIVEN if f"given.{name}" in squad),
+        *(_row("answered, asked of another text", squad, name) for name in ELSEWHERE if name in squad),
         *(_row(f"XQuAD `{name}`", xquad, name) for name in XQUAD if name in xquad),
         "",
         f"squad2_test, {squad['n_answerable']} answerable questions over its pooled texts (nothing was tuned "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -35,6 +36,21 @@ def load_set(folder: Path, limit: int | None = None) -> tuple[list[Document], li
     spaced = sum(text.count(" , ") * 2 > text.count(", ") for text in texts.values())
     facts = {"long": bool(words) and median(words) > LONG, "tokenised": 2 * spaced > len(texts)}
     return documents, [_from_set(line, texts, **facts) for line in lines[:limit]]
+
+
+def asked_elsewhere(questions: Sequence[Question]) -> list[Question]:
+    """Questions to the same, each asked of another document, half of them further, which does not answer it.
+
+    None without a second document. Neighbours may be of one article, so the next one would not do.
+    """
+    names = list(dict.fromkeys(name for question in questions for name in question.documents))
+    half = len(names) // 2
+    other = dict(zip(names, names[half:] + names[:half], strict=True)) if half else {}
+    return [
+        replace(question, documents=(other[question.documents[0]],), answerable=False, answers=(), evidence=())
+        for question in questions
+        if half and question.documents
+    ]
 
 
 def _from_set(line: Line, texts: Mapping[str, str], *, long: bool, tokenised: bool) -> Question:

@@ -6,13 +6,16 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eval import bench
-from eval.sets import load_set
+from eval.gold import Question
+from eval.metrics import Place
+from eval.sets import asked_elsewhere, load_set
 from rag import Pipeline, RagError, Settings, build_index
 from tests.fakes import HashEncoder
 from tests.scripted import CAFE, DOCUMENTS, TOKYO, Scripted, scripted_index, write_rows
@@ -70,6 +73,7 @@ def test_bench_gives_the_figures_of_arithmetic_by_hand(tmp_path: Path) -> None:
         "given.refused_answerable": 1 / 3,
         "given.answered_unanswerable": 1,
         "given.auroc": 1 / 3,  # 1, 1/2, 1/3 against 2/3
+        "elsewhere.answered": 1 / 4,  # the third is about Tokyo's bakery
         "ablation.chosen.recall@1": 2 / 3,
         "ablation.bm25.recall@1": 2 / 3,
         "ablation.bm25.recall@1.lead": 0,
@@ -158,6 +162,18 @@ def test_a_mistake_in_a_set_is_one_line_that_names_it(tmp_path: Path, change: di
     write_rows(tmp_path / "qa.jsonl", [QA[0] | change])
     with pytest.raises(RagError, match=re.escape(said)):
         load_set(tmp_path)
+
+
+def test_a_question_is_asked_of_a_document_far_from_its_own() -> None:
+    def about(*names: str) -> list[Question]:
+        return [Question(name, "Who?", True, ("he",), (Place(name, 0, 1),), (name,)) for name in names]
+
+    asked = asked_elsewhere([*about("d", "a", "c", "b"), *about("a"), replace(about("a")[0], documents=())])
+    assert [(q.id, q.documents) for q in asked] == [
+        ("d", ("c",)), ("a", ("b",)), ("c", ("d",)), ("b", ("a",)), ("a", ("b",))
+    ]  # fmt: skip
+    assert not any(q.answerable or q.answers or q.evidence for q in asked)
+    assert asked_elsewhere(about("a", "a")) == []
 
 
 def test_other_mistakes_of_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
