@@ -6,10 +6,11 @@ Fits a logistic regression of "the answer's sentence is evidence" (an unanswerab
 and reader found. Its questions are those of the set's articles that the reader was not trained on (HELD_OUT of
 `reader.examples`), asked of the set's pooled passages and of their own document alone, and the plain ones: the gold
 set's training half, and those of the articles in a folder (FOLDER.jsonl, as gold.jsonl), each asked of its article.
-These have PLAIN_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. One that
-asks several things counts as each of them, as they are judged (`rag.several`). The figures are of predictions out of
-folds (over the articles, and over the gold questions). The risk-coverage curve, on which the dial rests, is that of
-the gold questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
+These have PLAIN_SHARE of the weight: the confidence is calibrated on questions that were written to deceive. So that it
+also knows what a text is not about, each of the articles' questions is asked of another article too (ELSEWHERE_SHARE).
+One that asks several things counts as each of them, as they are judged (`rag.several`). The figures are of predictions
+out of folds (over the articles, and over the gold questions). The risk-coverage curve, on which the dial rests, is that
+of the gold questions, weighted so that a third is unanswerable: their predictions out of folds are calibrated anew
 (Platt, 1999, with his targets; the slope is that of all plain questions, since the gold ones are few), and a row says
 how many of the answers shown are expected to be wrong.
 """
@@ -34,7 +35,7 @@ from eval import metrics
 from eval.gold import Question, load_gold
 from eval.measure import place
 from eval.report import data_folder, reported
-from eval.sets import load_set
+from eval.sets import asked_elsewhere, load_set
 from rag import Document, Encoder, Pipeline, Settings, build_index, read_folder
 from reader.examples import HELD_OUT
 
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 HERE = Path(__file__).resolve().parent
-PLAIN_SHARE = 0.05
+PLAIN_SHARE, ELSEWHERE_SHARE = 0.05, 0.02
 UNANSWERABLE = 1 / 3  # of the questions for which the curve is stated
 GOLD_FOLDS = 5
-SOURCES = ("pool", "given", "gold", "articles")
+DECEIVING, PLAIN, ELSEWHERE = ("pool", "given"), ("gold", "articles"), "elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def collect(folder: Path, gold: Path, articles: Path) -> list[Example]:
         found += _examples(article, question, "gold", f"gold {number % GOLD_FOLDS}")
     texts = read_folder(articles)
     plain = load_gold(articles.with_suffix(".jsonl"), texts, "train")
-    return found + _given(texts, plain, settings, pool.encoder, "articles")
+    found += _given(texts, plain, settings, pool.encoder, "articles")
+    return found + _given(texts, asked_elsewhere(plain), settings, pool.encoder, ELSEWHERE)
 
 
 def _given(
@@ -157,7 +159,7 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
     for fold in sorted(set(folds)):
         away = folds != fold
         honest[~away] = _fitted(x[away], y[away], weights[away], c=10.0).predict_proba(x[~away])[:, 1]
-    for source in SOURCES:
+    for source in DECEIVING + PLAIN:
         here = np.array([example.source == source for example in examples])
         ones = np.ones((1, int(here.sum())))
         answerable = np.array([example.answerable for example in examples])[here]
@@ -167,13 +169,15 @@ def fit(examples: Sequence[Example]) -> dict[str, Any]:
             f"ECE {metrics.calibration_error(ones, honest[here], y[here])[0]:.3f}"
         )
     model = _fitted(x, y, weights, c=10.0)
-    gold, articles = (np.array([example.source == source for example in examples]) for source in SOURCES[2:])
+    gold, articles, other = (np.array([e.source == source for e in examples]) for source in (*PLAIN, ELSEWHERE))
     own = np.zeros(len(y))
     for asked in (gold, articles):
         own[asked] = mixed([example for example, there in zip(examples, asked, strict=True) if there])
     plain = gold | articles
     chances = calibrated(honest[plain], y[plain], own[plain], articles[plain])
     curve = risk_coverage(honest[gold], chances[gold[plain]], own[gold])
+    usual = next((threshold for threshold, wrong, _ in curve if 100 * wrong <= Settings().max_wrong), 1.0)
+    print(f"asked elsewhere, out of folds: {(honest[other] >= usual).mean():.3f} answered at the default dial")
     for threshold, wrong, shown in curve[:: max(1, len(curve) // 10)]:
         print(f"confidence at least {threshold:.3f}: {wrong:.3f} of the shown are wrong, {shown:.3f} are shown")
     return {
@@ -192,9 +196,12 @@ def _fitted(
 
 
 def weights_of(examples: Sequence[Example]) -> NDArray[np.float64]:
-    """Examples to weights that sum to their number, PLAIN_SHARE of it on the plain questions."""
-    asked = np.array([example.source in SOURCES[2:] for example in examples])
-    shares = np.where(asked, PLAIN_SHARE / max(asked.sum(), 1), (1 - PLAIN_SHARE) / max((~asked).sum(), 1))
+    """Examples to weights that sum to their number; the plain ones and those asked elsewhere have their shares."""
+    groups = ((DECEIVING, 1 - PLAIN_SHARE - ELSEWHERE_SHARE), (PLAIN, PLAIN_SHARE), ((ELSEWHERE,), ELSEWHERE_SHARE))
+    shares = np.zeros(len(examples))
+    for sources, share in groups:
+        here = np.array([example.source in sources for example in examples])
+        shares[here] = share / max(here.sum(), 1)
     return np.asarray(shares / shares.sum() * len(examples))
 
 

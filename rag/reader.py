@@ -21,7 +21,7 @@ from rag.errors import ModelError
 from rag.folders import sha256_file
 from rag.models import MEND, packaged_model
 from rag.runtime import open_graph, open_tokenizer
-from rag.text import STOP_WORDS, past_marks
+from rag.text import STOP_WORDS, addresses, past_marks
 from rag.types import Finding, Floats, Hit, Ints, Retrieval, SentenceId, Span
 
 if TYPE_CHECKING:
@@ -112,12 +112,14 @@ class Reader:
             text = passage.document.text[start:end]
             entry = self._tokenizer.encode(text, add_special_tokens=False)
             offsets = [(first, past_marks(text, last)) for first, last in entry.offsets]
+            for whole in addresses(text):  # none is cut
+                offsets = [whole if whole.start <= first < whole.end else (first, last) for first, last in offsets]
             return Tokens(np.array(entry.ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2) + start)
 
         windows = [[(place, tokens(place)) for place in window] for window in windows_of(hits, tokens)]
         if not windows:
             return retrieval
-        ids = self._tokenizer.encode(retrieval.question, add_special_tokens=False).ids
+        ids = self._tokenizer.encode(marked(retrieval.question), add_special_tokens=False).ids
         question = np.array(ids[:QUESTION], np.int64)
         scores = self._run(question, [np.concatenate([part.ids for _, part in window]) for window in windows])
         findings = found_in(windows, len(question) + 2, *scores)
@@ -153,6 +155,11 @@ class Reader:
         rows -= rows.mean(axis=-1, keepdims=True)
         rows /= np.sqrt((rows * rows).mean(axis=-1, keepdims=True) + 1e-12)
         return np.asarray(rows * scale + shift, np.float32)
+
+
+def marked(question: str) -> str:
+    """A question to the same with its mark, as all that the reader was trained on have it: people leave it out."""
+    return question if "?" in question else question.rstrip(" !.") + "?"
 
 
 def common_ids(tokenizer: Tokenizer) -> Ints:

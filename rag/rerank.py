@@ -12,7 +12,7 @@ import numpy as np
 
 from rag.types import Floats, Retrieval, SentenceId, Signal
 
-SENTENCE = 0.25  # the most that a finding adds to its sentence's score, or takes from it
+SENTENCE = 0.15  # the most that a finding adds to its sentence's score, or takes from it
 PASSAGE = 3.0  # the same of the best finding in a hit, for the hit's score, which is in standard deviations
 SCALE = 6.0  # log odds that give three quarters of it
 BEYOND = 1.5  # what a sentence matches beyond the first one, in its score

@@ -15,6 +15,7 @@ from rag.types import Floats, Hit, Ints, Retrieval, Signal
 
 DEPTH = 40  # candidates from the dense ranking, and from BM25
 KEPT = 10  # hits returned
+FAR = 0.4  # a passage's match by token rows; where the best is less, the question is about something else
 CONTEXT = 0.5  # of its passage's late interaction, in a sentence's score
 WEIGHTS = {"late_sentence": 1.0, "late_passage": 1.0, "bm25": 0.25}
 WEIGHTS_WITHOUT_TOKENS = {"dense": 1.0, "bm25": 1.0}
@@ -37,10 +38,10 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
     numbers = sorted(nearest.keys() | lexical.keys())
     lowest = min(nearest.values(), default=0.0)  # for those that only BM25 found
     rankings = {"bm25": bm25[numbers], "dense": np.array([nearest.get(n, lowest) for n in numbers], np.float32)}
-    mix = WEIGHTS_WITHOUT_TOKENS
+    mix, far = WEIGHTS_WITHOUT_TOKENS, 0.0
     if late := _late(question, encoding, store, numbers):
         matches, weights = late
-        mix = WEIGHTS
+        mix, far = WEIGHTS, FAR
     else:
         matches, weights = _by_words(asked, store, numbers)
     counts = np.array([len(store.passage(number).sentences) for number in numbers], np.int64)
@@ -63,7 +64,7 @@ def retrieve(question: str, store: Store, encoder: Encoder, keep: int = KEPT) ->
         )
         for i, place in zip(order[:keep], places, strict=True)
     )
-    features = _features(question, hits, [both[place] for place in places], weights)
+    features = _features(question, hits, [both[place] for place in places], weights, far)
     kept = tuple(matches[place] for place in places)
     return Retrieval(question, hits, kept, weights, features, _warnings(encoding, encoder))
 
@@ -116,13 +117,15 @@ def _standardised(scores: Floats) -> Floats:
     return (scores - scores.mean()) / spread if spread > 1e-6 else np.zeros_like(scores)
 
 
-def _features(question: str, hits: Sequence[Hit], both: Sequence[Floats], weights: Floats) -> dict[str, float]:
+def _features(
+    question: str, hits: Sequence[Hit], both: Sequence[Floats], weights: Floats, far: float
+) -> dict[str, float]:
     """How well the best sentence matches the question, by name and free of the corpus's size; {} without a hit.
 
     both: the hits' sentences' matches, each together with the sentence before it.
     weakest: the worst match among the terms that weigh (half the median or more). passage: how well the best passage
-    matches the whole question. names, numbers: how many of the question's the best sentence's passage lacks. words: how
-    many content words the question has, 20 at the most.
+    matches the whole question; far: by how many tenths that is below `far`. names, numbers: how many of the question's
+    the best sentence's passage lacks. words: how many content words the question has, 20 at the most.
     """
     ranked = sorted(
         ((-score, i, j) for i, hit in enumerate(hits) for j, score in enumerate(hit.sentence_scores)),
@@ -133,8 +136,10 @@ def _features(question: str, hits: Sequence[Hit], both: Sequence[Floats], weight
     _, hit, sentence = ranked[0]
     asked, held = words(question), set(words(hits[hit].passage.text))
     row = both[hit][sentence]
+    passage = max(float(of_hit.max(axis=0) @ weights) for of_hit in both)
     return {
-        "passage": max(float(of_hit.max(axis=0) @ weights) for of_hit in both),
+        "passage": passage,
+        "far": 10 * max(0.0, far - passage),
         "weakest": float(row[weights >= np.median(weights) / 2].min()),
         "names": float(len(names(question) - held)),
         "numbers": float(len({word for word in asked if any(c.isdigit() for c in word)} - held)),

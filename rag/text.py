@@ -32,6 +32,8 @@ STOP_WORDS = frozenset(
 _SHORT = re.compile(r"(?<!\w)(?:Ms|Mx|Cllr|Amb|Ald|Cpt|approx)\.$")  # which sentencex takes for a sentence's end
 _SHORT_LENGTH = 7  # characters, so that where there are many none is looked at twice
 _UNSEEN = {"Mn", "Me", "Cf"}
+_RUN = re.compile(r"\S+")
+_AROUND = "()[]{}<>\"'“”‘’«»,.;:!?"
 # A question with one of these may point back, to the question before it or to what was said of it.
 BACK = re.compile(
     r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|such|else|"
@@ -151,6 +153,15 @@ def past_marks(text: str, place: int) -> int:
     while place < len(text) and (unicodedata.category(text[place])[0] == "M" or text[place] == "\u200d"):
         place += 1
     return place
+
+
+def addresses(text: str) -> Iterator[Span]:
+    """A text's e-mail and web addresses, without the marks around them: they are wholes to whoever reads them."""
+    for run in _RUN.finditer(text):
+        said = run.group().lstrip(_AROUND)
+        bare = said.rstrip(_AROUND)
+        if "@" in bare[1:-1] or "://" in bare or bare.startswith("www."):
+            yield Span(run.end() - len(said), run.end() - len(said) + len(bare))
 
 
 class Part(NamedTuple):

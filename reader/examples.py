@@ -3,7 +3,8 @@
 A set is a folder with `docs.jsonl` (doc_id, title, text) and `qa.jsonl` (id, question, answers, doc_id,
 answer_start, answerable, plausible_answers). Each pass over the data draws other windows, so nothing is stored
 but token ids. Negatives: questions that people wrote to be unanswerable; the window without the sentence that
-answers; near passages that lack the answer, found by Footnote's own retriever; swapped questions (`reader.swap`).
+answers; near passages that lack the answer, found by Footnote's own retriever; passages of any other text; swapped
+questions (`reader.swap`).
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from rag import Pipeline, build_index, make_document
-from rag.reader import LONGEST
+from rag.reader import LONGEST, marked
 from rag.text import normalise, sentences, words
 from reader.swap import swapped
 
 Ids = NDArray[np.int32]
 HELD_OUT = frozenset({"Normans", "Scottish Parliament", "1973 oil crisis"})  # of squad2_train: for fitting and stopping
 QUESTION, WINDOW = 40, 128  # tokens at most
+ARTICLES = (
+    Path(__file__).resolve().parent / "articles"
+)  # a set of our own: invented news, half of the questions near misses
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class Corpus:
     def question_ids(self, question: str) -> Ids:
         """A question to at most QUESTION token ids."""
         if question not in self._questions:
-            ids = self._tokenizer.encode(question, add_special_tokens=False).ids[:QUESTION]
+            ids = self._tokenizer.encode(marked(question), add_special_tokens=False).ids[:QUESTION]
             self._questions[question] = np.array(ids, np.int32)
         return self._questions[question]
 
@@ -160,11 +164,13 @@ class Corpus:
 
 
 def draw(corpus: Corpus, asked: Asked, kind: str, chance: random.Random) -> Example | None:
-    """A question to an example of a kind (own, drop, near, swap); None where it has none."""
+    """A question to an example of a kind (own, drop, near, far, swap); None where it has none."""
     question, text = corpus.question_ids(asked.question), corpus.texts[asked.text]
     limit = chance.choice((WINDOW, 104, 88, 64))
     if kind == "near":
         return _near(corpus, asked, limit, chance)
+    if kind == "far":
+        return _far(corpus, asked, limit, chance)
     place = asked.answers[0][0] if asked.answers else asked.place
     if place < 0:
         place = chance.randrange(len(text.ids))
@@ -193,6 +199,15 @@ def _near(corpus: Corpus, asked: Asked, limit: int, chance: random.Random) -> Ex
     window = _window(text, sentence, limit, chance)
     if number == asked.text and any(window.start <= first < window.stop for first, _ in asked.answers):
         return None
+    return Example(corpus.question_ids(asked.question), text.ids[window], ())
+
+
+def _far(corpus: Corpus, asked: Asked, limit: int, chance: random.Random) -> Example | None:
+    """A question to a window of a text of another title."""
+    text = chance.choice(corpus.texts)
+    if text.title == corpus.texts[asked.text].title or len(text.starts) < 2:
+        return None
+    window = _window(text, chance.randrange(len(text.starts) - 1), limit, chance)
     return Example(corpus.question_ids(asked.question), text.ids[window], ())
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint of the training to the ONNX file that ships, in int8: `python -m reader.export --work DIR`."""
+"""The closings of the training to the ONNX file that ships, in int8: `python -m reader.export --work DIR`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
+from eval.report import reported
+from rag import RagError
 from reader.model import WIDTH, Reader
-from reader.train import CHECKPOINT, HERE
+from reader.train import CHECKPOINT, CLOSINGS, HERE
 
 
 class Graph(nn.Module):  # type: ignore[misc]  # torch is untyped here
@@ -55,14 +57,27 @@ def export(model: Reader, out: Path, *, quantised: bool = True) -> None:
         )
 
 
+def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
+    """Checkpoints to the mean of their averaged weights. Raises RagError when one is not there."""
+    if missing := [str(path) for path in checkpoints if not path.exists()]:
+        raise RagError(f"{missing[0]} is not there: run `python -m reader.train --data DIR` to its end first")
+    weights = [torch.load(path, weights_only=True)["average"] for path in checkpoints]
+    return {name: torch.stack([one[name] for one in weights]).mean(dim=0) for name in weights[0]}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Arguments to an exit status."""
+    """Arguments to an exit status: 0, or 2 when something given is wrong (said in a line)."""
     parser = argparse.ArgumentParser(prog="python -m reader.export", description="Export the trained reader.")
     parser.add_argument("--work", type=Path, default=HERE / "training", metavar="DIR")
     parser.add_argument("--out", type=Path, default=HERE / "reader.onnx", metavar="FILE")
     options = parser.parse_args(arguments)
+    return reported("reader.export", lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    weights = mean_of([options.work / CHECKPOINT.format(number) for number in range(len(CLOSINGS))])
     model = Reader()
-    model.load_state_dict(torch.load(options.work / CHECKPOINT, weights_only=True)["average"])
+    model.load_state_dict(weights)
     export(model, options.out)
     sys.stdout.write(f"wrote {options.out}: {options.out.stat().st_size:,} bytes\n")
     return 0

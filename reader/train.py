@@ -2,9 +2,11 @@
 
     python -m reader.train --data DIR [--work DIR]
 
-First a pass over all training sets, then two over those whose questions people wrote about paragraphs, with their
-unanswerable ones. A checkpoint is written every few minutes to --work, and taken up from there. The weights that ship
-are an exponential average.
+First a pass over all training sets, then one over those whose questions people wrote about paragraphs, with their
+unanswerable ones; from there the last one, the closing, three times with other examples drawn, in another order: twice
+with our own articles, once without. A checkpoint of each is written every few minutes to --work, and taken up from
+there. The weights that ship are the mean of the three (Wortsman et al., Model soups, ICML 2022), each of them an
+exponential average over its steps.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +31,7 @@ from rag.models import packaged_model
 from rag.reader import common_ids
 from rag.runtime import open_tokenizer
 from rag.types import Ints
-from reader.examples import HELD_OUT, Corpus, Example, batches, draw
+from reader.examples import ARTICLES, HELD_OUT, Corpus, Example, batches, draw
 from reader.model import Reader, collate, loss
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +39,8 @@ SEED = 20241124
 TOKENS = 3_200  # a batch
 RATE = 2e-4
 AVERAGED = 0.998  # of the average's weights, kept at each step
-CHECKPOINT = "checkpoint.pt"
+APART = 1000  # between the closings' seeds
+TRUNK, CHECKPOINT = "trunk.pt", "closing-{}.pt"
 SAVE = 180  # seconds between checkpoints
 
 
@@ -53,7 +57,12 @@ CLOSE: Mixture = {
     **{name: {"own": 1, "drop": 0.15, "near": 0.25, "swap": 0.12} for name in HUMAN},
     "squad2_train": {"own": 2, "drop": 0.2, "near": 0.3, "swap": 0.15},
 }
-PHASES = (GENERAL, CLOSE, CLOSE)
+PLAIN: Mixture = {
+    **{name: {kind: 0.6 * share for kind, share in kinds.items()} | {"far": 0.05} for name, kinds in CLOSE.items()},
+    ARTICLES.name: {"own": 2, "drop": 0.2, "near": 0.6, "swap": 0.15, "far": 0.1},
+}
+FIRST = (GENERAL, CLOSE)
+CLOSINGS = (PLAIN, PLAIN, CLOSE)
 
 
 def load_corpus(data: Path, work: Path, tokenizer: Tokenizer) -> Corpus:
@@ -62,6 +71,7 @@ def load_corpus(data: Path, work: Path, tokenizer: Tokenizer) -> Corpus:
     corpus.add(data / "squad2_train", without=HELD_OUT)
     corpus.add(data / "squad_train_part")
     corpus.add(data / "squadshifts_wiki")
+    corpus.add(ARTICLES)
     near = work / "near.json"
     if near.exists():
         corpus.put_near(json.loads(near.read_text()))
@@ -97,42 +107,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     data = data_folder(options.data)
     options.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(SEED)
     tokenizer = open_tokenizer(packaged_model() / "tokenizer.json")
     started = time.time()
     corpus = load_corpus(data, options.work, tokenizer)
     print(f"{len(corpus.asked)} questions of {len(corpus.texts)} texts, {time.time() - started:.0f} s", flush=True)
-    chances = [random.Random(SEED + number) for number, _ in enumerate(PHASES)]
-    plan = [
-        batch
-        for mixture, chance in zip(PHASES, chances, strict=True)
-        for batch in batches(examples_of(corpus, mixture, chance), TOKENS, chance)
-    ]
-    examples = [example for batch in plan for example in batch]
-    answered = sum(bool(example.answers) for example in examples)
-    print(f"{len(plan)} steps, {len(examples)} examples, {answered} of them with an answer", flush=True)
-    train(plan, common_ids(tokenizer), options.work)
+    common = common_ids(tokenizer)
+    trunk = plan_of(corpus, FIRST, SEED)
+    seeds = [SEED + APART * number for number in range(len(CLOSINGS))]
+    closings = [plan_of(corpus, (last,), seed + len(FIRST)) for last, seed in zip(CLOSINGS, seeds, strict=True)]
+    train(trunk, common, options.work / TRUNK, SEED, len(trunk) + len(closings[0]))
+    for number, closing in enumerate(closings):
+        checkpoint = options.work / CHECKPOINT.format(number)
+        if not checkpoint.exists():
+            shutil.copy(options.work / TRUNK, checkpoint.with_suffix(".new"))
+            os.replace(checkpoint.with_suffix(".new"), checkpoint)
+        train(trunk + closing, common, checkpoint, seeds[number])
     return 0
 
 
-def train(plan: list[list[Example]], common: Ints, work: Path) -> Reader:
-    """Batches, in order, to the averaged model; checkpoints in `work`, taken up again."""
+def plan_of(corpus: Corpus, mixtures: Sequence[Mixture], seed: int) -> list[list[Example]]:
+    """Mixtures to batches, each mixture's in random order."""
+    plan: list[list[Example]] = []
+    for number, mixture in enumerate(mixtures):
+        chance = random.Random(seed + number)
+        plan += batches(examples_of(corpus, mixture, chance), TOKENS, chance)
+    return plan
+
+
+def train(plan: list[list[Example]], common: Ints, checkpoint: Path, seed: int, steps: int = 0) -> None:
+    """Batches, in order, from the checkpoint if there is one, which is written now and then and at the end.
+
+    steps: over which the learning rate falls, if they are not these alone.
+    """
+    steps = steps or len(plan)
+    torch.manual_seed(SEED)
     model, average = Reader(), Reader()
     own = [p for p in model.parameters() if p.requires_grad]
     mean = [p for p in average.parameters() if p.requires_grad]
     average.requires_grad_(False)
     optimiser = torch.optim.AdamW(own, lr=RATE, weight_decay=0.01)
-    warm = len(plan) // 20
+    warm = steps // 20
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm, max(0.0, (len(plan) - step) / (len(plan) - warm)))
+        optimiser, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / (steps - warm)))
     )
     parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
-    first = resumed(parts, work / CHECKPOINT)
+    first = resumed(parts, checkpoint)
     model.train()
     saved = begun = time.time()
     seen, running = 0, []
     for step in range(first, len(plan)):
-        torch.manual_seed(SEED + step)
+        torch.manual_seed(seed + step)
         batch = collate(plan[step], common)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             value = loss(model, batch, answerable_weight=0.5)
@@ -148,12 +172,15 @@ def train(plan: list[list[Example]], common: Ints, work: Path) -> Reader:
         if step % 50 == 0 or step == len(plan) - 1:
             rate = seen / (time.time() - begun)
             mean_loss = float(np.mean(running[-200:]))
-            print(f"step {step} of {len(plan)}: loss {mean_loss:.4f}, {rate:.1f} examples a second", flush=True)
+            print(
+                f"{checkpoint.stem}, step {step} of {len(plan)}: loss {mean_loss:.4f}, {rate:.1f} examples a second",
+                flush=True,
+            )
         if time.time() - saved > SAVE or step == len(plan) - 1:
-            torch.save({"step": step + 1, **{name: part.state_dict() for name, part in parts.items()}}, work / "new.pt")
-            os.replace(work / "new.pt", work / CHECKPOINT)
+            new = checkpoint.with_suffix(".new")
+            torch.save({"step": step + 1, **{name: part.state_dict() for name, part in parts.items()}}, new)
+            os.replace(new, checkpoint)
             saved = time.time()
-    return average
 
 
 def resumed(parts: Mapping[str, Any], checkpoint: Path) -> int:

@@ -42,7 +42,11 @@ def test_the_mix_has_a_third_that_is_unanswerable() -> None:
     examples += [example(True, True, source, 1) for source in ("pool", "given") for _ in range(4)]
     weights = fit.weights_of(examples)
     assert weights.sum() == pytest.approx(len(examples))
-    assert weights[:3].sum() == pytest.approx(fit.PLAIN_SHARE * len(examples))
+    assert weights[:3].sum() / weights[3:].sum() == pytest.approx(
+        fit.PLAIN_SHARE / (1 - fit.PLAIN_SHARE - fit.ELSEWHERE_SHARE)
+    )
+    examples.append(example(False, False, fit.ELSEWHERE, 0))
+    assert fit.weights_of(examples)[-1] == pytest.approx(fit.ELSEWHERE_SHARE * len(examples))
 
 
 def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
@@ -63,7 +67,7 @@ def test_the_curve_says_how_many_are_expected_to_be_wrong() -> None:
 def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixture[str]) -> None:
     chance = np.random.default_rng(1)
     examples = []
-    for source in fit.SOURCES:
+    for source in (*fit.DECEIVING, *fit.PLAIN, fit.ELSEWHERE):
         for i in range(60):
             x = float(chance.normal())
             right = bool(chance.random() < 1 / (1 + np.exp(-3 * x)))
@@ -71,7 +75,7 @@ def test_a_fit_separates_what_its_features_separate(capsys: pytest.CaptureFixtur
     data = fit.fit(examples)
     assert 1.5 < data["weights"]["x"] < 6
     assert [row[0] for row in data["curve"]] == sorted(row[0] for row in data["curve"])
-    assert capsys.readouterr().out.count("out of folds") == 4
+    assert capsys.readouterr().out.count("out of folds") == 5
 
 
 def test_the_file_names_the_reader_it_is_of(tmp_path: Path) -> None:

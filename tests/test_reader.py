@@ -13,7 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from rag import Pipeline, make_document
-from rag.reader import LONGEST, MOST, QUESTION, WINDOW, Reader
+from rag.reader import LONGEST, MOST, QUESTION, WINDOW, Reader, marked
 from rag.text import sentences
 from rag.types import Floats, Hit, Passage, Retrieval, SentenceId, Span
 
@@ -150,6 +150,37 @@ def test_the_tokens_of_the_question_are_marked_in_the_window() -> None:
     assert not matched[: list(ids).index(102) + 1].any()  # the question's own tokens are not
 
 
+def test_an_address_is_marked_whole() -> None:
+    text = "Write to (press@uni-bonn.de), or see <https://uni-bonn.de/press?a=1>. Ask Press at Bonn."
+    for first, last, whole in (
+        ("press", "uni", "press@uni-bonn.de"),
+        ("@", "bonn", "press@uni-bonn.de"),
+        ("https", "uni", "https://uni-bonn.de/press?a=1"),
+        ("Press", "Bonn", "Press at Bonn"),
+    ):
+        tokenizer = tokenizer_of(text, "w ?")
+        finding = Plain(Scripted(word_score(tokenizer, first, last)), tokenizer, ()).read(retrieved("w", hit(text)))
+        assert text[slice(*finding.findings[0].span)] == whole
+
+
+def test_a_question_without_its_mark_is_read_with_it() -> None:
+    for asked, read in (
+        ("who is merz", "who is merz?"),
+        ("Who is Merz?", "Who is Merz?"),
+        ("Tell me who.", "Tell me who?"),
+        ("who (Merz)", "who (Merz)?"),
+        ("Where is he? (Merz)", "Where is he? (Merz)"),
+    ):
+        assert marked(asked) == read
+    tokenizer = tokenizer_of(TEXT, "who opened it ?")
+    session = Scripted(word_score(tokenizer, "1911", "1911"))
+    fed = []
+    for asked in ("who opened it", "who opened it?"):
+        Plain(session, tokenizer, ()).read(retrieved(asked, hit(TEXT)))
+        fed.append(session.fed["embedded"].tolist())
+    assert fed[0] == fed[1]
+
+
 def test_nothing_to_read() -> None:
     reader = Plain(Scripted(lambda row, a, b: 0.0), tokenizer_of("Who?"), ())
     nothing = retrieved("Who?")
@@ -236,7 +267,7 @@ def test_an_answer_keeps_its_marks_and_a_long_question_says_what_was_read() -> N
         reader = Plain(Scripted(word_score(tokenizer, word, word)), tokenizer, ())
         finding = reader.read(retrieved("w", one)).findings[0]
         assert one.passage.document.text[slice(*finding.span)] == whole
-    long = " ".join(["w"] * (QUESTION + 5))
+    long = " ".join(["w"] * (QUESTION + 4)) + "?"
     read = Plain(Scripted(lambda row, a, b: 0.0), tokenizer, ()).read(retrieved(long, one))
     assert read.warnings == (f"The question has {QUESTION + 5} tokens; the reader read only its first {QUESTION}.",)
     assert retrieved("w", one).warnings == ()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reader.examples import WINDOW, Corpus, Example, Ids, batches, draw
+from reader.examples import ARTICLES, WINDOW, Corpus, Example, Ids, batches, draw
 from reader.swap import swapped
 from tests.test_reader import tokenizer_of
 
@@ -89,6 +89,34 @@ def test_a_near_miss_never_holds_the_answer(corpus: Corpus) -> None:
     assert draw(corpus, asked, "near", random.Random(1)) is None  # its window holds the answer
     with pytest.raises(ValueError, match="zip"):
         corpus.put_near([[]])
+
+
+def test_what_is_far_is_a_window_of_another_title(corpus: Corpus, tmp_path: Path) -> None:
+    asked = corpus.asked[0]
+    assert draw(corpus, asked, "far", random.Random(1)) is None  # there is no other
+    corpus.add(tmp_path / "small", titles={"Out"})
+    found = [draw(corpus, asked, "far", random.Random(seed)) for seed in range(20)]
+    drawn = [example for example in found if example]
+    assert 0 < len(drawn) < 20  # none when its own text is drawn
+    for example in drawn:
+        assert (example.answers, example.window.tolist()) == ((), corpus.texts[1].ids.tolist())
+
+
+def test_a_question_is_learned_with_its_mark(corpus: Corpus) -> None:
+    assert corpus.question_ids("Who won at Hastings").tolist() == corpus.question_ids("Who won at Hastings?").tolist()
+
+
+def test_the_articles_written_for_it_are_a_set() -> None:
+    made = Corpus(tokenizer_of("Who?"))
+    made.add(ARTICLES)
+    assert len(made.texts) > 20
+    held = {asked.text: 0 for asked in made.asked}
+    assert len(held) == len(made.texts)
+    for asked in made.asked:
+        assert asked.place >= 0, asked.question
+        assert bool(asked.answers) == asked.answerable
+    share = sum(asked.answerable for asked in made.asked) / len(made.asked)
+    assert 0.4 < share < 0.7
 
 
 def test_a_swapped_example_has_another_question_and_no_answer(corpus: Corpus) -> None:
@@ -176,3 +204,21 @@ def test_the_export_is_the_model_and_its_loss_falls(tmp_path: Path) -> None:
             assert one.shape == other.shape
             assert np.abs(one - other).max() < tolerance
     assert (tmp_path / "reader.onnx").stat().st_size < 12_000_000
+
+
+@pytest.mark.model
+def test_what_ships_is_the_mean_of_the_closings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    from reader.export import main, mean_of
+
+    paths = [tmp_path / f"closing-{number}.pt" for number in range(3)]
+    for path, value in zip(paths, (1.0, 4.0, 2.5), strict=True):
+        torch.save({"step": 1, "average": {"w": torch.full((2,), value)}}, path)
+    assert mean_of(paths)["w"].tolist() == [2.5, 2.5]
+    paths[1].unlink()
+    assert main(["--work", str(tmp_path), "--out", str(tmp_path / "reader.onnx")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("reader.export: ")
+    assert "closing-1.pt is not there" in told
+    assert not (tmp_path / "reader.onnx").exists()

@@ -14,7 +14,7 @@ from rag.types import Finding, Hit, Passage, Retrieval, SentenceId, Signal, Span
 
 ALPHA, BETA = 0.6, 0.4
 TEXTS = ("One here. Two here.", "Three here.", "Four here.")
-SCORES = ((0.5, 0.3), (0.6,), (0.1,))
+SCORES = ((0.5, 0.45), (0.6,), (0.1,))
 MATCHES = (((0.8, 0.2), (0.1, 0.9)), ((0.7, 0.1),), ((0.0, 0.3),))
 
 
@@ -46,7 +46,7 @@ def gain(score: float, answerable: float = 0.0) -> float:
 def test_scores_by_hand() -> None:
     read = rerank(retrieved(found(0, 1, 8.0, 4.0), found(1, 0, -3.0), found(0, 0, -5.0)))
     gains = [gain(-5.0), gain(8.0, 4.0), gain(-3.0), gain(-5.0)]  # the last was not read: as low as the lowest
-    plain = [s + SENTENCE * g for s, g in zip((0.5, 0.3, 0.6, 0.1), gains, strict=True)]
+    plain = [s + SENTENCE * g for s, g in zip((0.5, 0.45, 0.6, 0.1), gains, strict=True)]
     assert max(plain) == plain[1]  # the second sentence, against retrieval's order
     beyond = [
         ALPHA * 0.7,

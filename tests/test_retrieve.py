@@ -246,6 +246,12 @@ def test_features_by_hand() -> None:
     assert scores.index(best) in (0, 2)  # whose worst matches are 0 and .6
     assert features["weakest"] == pytest.approx(0.0 if scores.index(best) == 0 else 0.6, abs=1e-6)
     assert features["passage"] == pytest.approx(max(late()[1]), abs=1e-6)
+    assert features["far"] == pytest.approx(10 * max(0.0, 0.4 - features["passage"]))
+    assert features["far"] == 0.0
+    quartered = [tuple([[x / 4 for x in row] for row in held] for held in of_passage) for of_passage in ROWS]
+    other = retrieve(QUESTION, FakeStore(rows=quartered), FakeEncoder()).features
+    assert other["passage"] == pytest.approx(features["passage"] / 4)
+    assert other["far"] == pytest.approx(10 * (0.4 - other["passage"]))
     assert (features["names"], features["numbers"], features["words"]) == (0.0, 0.0, 2.0)
 
 
@@ -371,4 +377,4 @@ def test_a_long_question_gains_no_confidence_by_its_length() -> None:
     from rag.retrieve import _features
 
     found = retrieve(QUESTION, FakeStore(), FakeEncoder())
-    assert _features("alpha bétà " * 2000, found.hits, found.matches, found.weights)["words"] == 20.0
+    assert _features("alpha bétà " * 2000, found.hits, found.matches, found.weights, 0.4)["words"] == 20.0
