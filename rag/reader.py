@@ -111,10 +111,12 @@ class Reader:
             start, end = passage.sentences[place.sentence]
             text = passage.document.text[start:end]
             entry = self._tokenizer.encode(text, add_special_tokens=False)
-            offsets = [(first, past_marks(text, last)) for first, last in entry.offsets]
-            for whole in addresses(text):  # none is cut
-                offsets = [whole if whole.start <= first < whole.end else (first, last) for first, last in offsets]
-            return Tokens(np.array(entry.ids, np.int64), np.array(offsets, np.int64).reshape(-1, 2) + start)
+            offsets = np.array([(a, past_marks(text, b)) for a, b in entry.offsets], np.int64).reshape(-1, 2)
+            if len(wholes := np.array(list(addresses(text)), np.int64).reshape(-1, 2)):  # none is cut
+                at = np.searchsorted(wholes[:, 0], offsets[:, 0], side="right") - 1
+                inside = (at >= 0) & (offsets[:, 0] < wholes[at, 1])
+                offsets[inside] = wholes[at[inside]]
+            return Tokens(np.array(entry.ids, np.int64), offsets + start)
 
         windows = [[(place, tokens(place)) for place in window] for window in windows_of(hits, tokens)]
         if not windows:

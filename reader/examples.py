@@ -29,9 +29,7 @@ from reader.swap import swapped
 Ids = NDArray[np.int32]
 HELD_OUT = frozenset({"Normans", "Scottish Parliament", "1973 oil crisis"})  # of squad2_train: for fitting and stopping
 QUESTION, WINDOW = 40, 128  # tokens at most
-ARTICLES = (
-    Path(__file__).resolve().parent / "articles"
-)  # a set of our own: invented news, half of the questions near misses
+ARTICLES = Path(__file__).resolve().parent / "articles"  # a set of our own: invented texts, many near misses
 
 
 @dataclass(frozen=True, slots=True)
