@@ -79,6 +79,7 @@ class Corpus:
         self.asked: list[Asked] = []
         self._tokenizer = tokenizer
         self._questions: dict[str, Ids] = {}
+        self._done = (0, 0)  # texts and questions whose near misses are there
 
     def add(self, folder: Path, *, titles: Iterable[str] | None = None, without: Iterable[str] = ()) -> None:
         """Add a set's questions; of these titles only, or without those."""
@@ -131,20 +132,23 @@ class Corpus:
             self._questions[question] = np.array(ids, np.int32)
         return self._questions[question]
 
-    def mine(self, keep: int = 6) -> None:
-        """Give each answerable question near misses: sentences that Footnote ranks high and that lack the answer."""
-        documents = [make_document(text.text, id=str(i), title=text.title) for i, text in enumerate(self.texts)]
+    def mine(self, keep: int = 6) -> list[list[tuple[int, int]]]:
+        """Find near misses for the questions added since `put_near`, in the texts added since; see there.
+
+        These are sentences that Footnote ranks high and that lack the answer; only answerable questions have any.
+        """
+        text, first = self._done
+        documents = [make_document(t.text, id=str(i), title=t.title) for i, t in enumerate(self.texts[text:], text)]
         with TemporaryDirectory() as scratch:
             build_index(documents, Path(scratch))
             pipeline = Pipeline.open(Path(scratch))
-            for asked in self.asked:
-                if asked.answerable:
-                    asked.near = self._near(asked, pipeline, keep)
+            return [self._near(asked, pipeline, keep) if asked.answerable else [] for asked in self.asked[first:]]
 
     def put_near(self, near: list[list[tuple[int, int]]]) -> None:
-        """Give the questions near misses that were mined before."""
-        for asked, places in zip(self.asked, near, strict=True):
+        """Give the questions added since this was last called their near misses, as (text, sentence)."""
+        for asked, places in zip(self.asked[self._done[1] :], near, strict=True):
             asked.near = [(number, sentence) for number, sentence in places]
+        self._done = len(self.texts), len(self.asked)
 
     def _near(self, asked: Asked, pipeline: Pipeline, keep: int) -> list[tuple[int, int]]:
         answers = [f" {' '.join(words(string))} " for string in asked.strings]

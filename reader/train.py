@@ -38,6 +38,7 @@ HERE = Path(__file__).resolve().parent
 SEED = 20241124
 TOKENS = 3_200  # a batch
 RATE = 2e-4
+WARM, KEPT = 0.08, 0.4  # of the trunk's steps, in which the rate rises; of the rate, with which the closings begin
 AVERAGED = 0.998  # of the average's weights, kept at each step
 APART = 1000  # between the closings' seeds
 TRUNK, CHECKPOINT = "trunk.pt", "closing-{}.pt"
@@ -68,19 +69,21 @@ CLOSINGS = (PLAIN, PLAIN, CLOSE)
 def load_corpus(data: Path, work: Path, tokenizer: Tokenizer) -> Corpus:
     """The training sets, less the articles held out, with near misses mined."""
     corpus = Corpus(tokenizer)
-    corpus.add(data / "squad2_train", without=HELD_OUT)
-    corpus.add(data / "squad_train_part")
-    corpus.add(data / "squadshifts_wiki")
+    for name in HUMAN:
+        corpus.add(data / name, without=HELD_OUT)
+    _put_near(corpus, work / "near.json")
     corpus.add(ARTICLES)
-    near = work / "near.json"
-    if near.exists():
-        corpus.put_near(json.loads(near.read_text()))
-    else:
-        corpus.mine()
-        near.write_text(json.dumps([asked.near for asked in corpus.asked]))
+    _put_near(corpus, work / "near-articles.json")
     for name in ("qed_train", "qamr", *OTHER):
         corpus.add(data / name)
     return corpus
+
+
+def _put_near(corpus: Corpus, file: Path) -> None:
+    """Give the questions added last their near misses; they are mined if the file is not there, and kept in it."""
+    if not file.exists():
+        file.write_text(json.dumps(corpus.mine()))
+    corpus.put_near(json.loads(file.read_text()))
 
 
 def examples_of(corpus: Corpus, mixture: Mixture, chance: random.Random) -> list[Example]:
@@ -115,13 +118,13 @@ def _run(options: argparse.Namespace) -> int:
     trunk = plan_of(corpus, FIRST, SEED)
     seeds = [SEED + APART * number for number in range(len(CLOSINGS))]
     closings = [plan_of(corpus, (last,), seed + len(FIRST)) for last, seed in zip(CLOSINGS, seeds, strict=True)]
-    train(trunk, common, options.work / TRUNK, SEED, len(trunk) + len(closings[0]))
+    train(trunk, common, options.work / TRUNK, SEED, len(trunk))
     for number, closing in enumerate(closings):
         checkpoint = options.work / CHECKPOINT.format(number)
         if not checkpoint.exists():
             shutil.copy(options.work / TRUNK, checkpoint.with_suffix(".new"))
             os.replace(checkpoint.with_suffix(".new"), checkpoint)
-        train(trunk + closing, common, checkpoint, seeds[number])
+        train(trunk + closing, common, checkpoint, seeds[number], len(trunk))
     return 0
 
 
@@ -134,22 +137,18 @@ def plan_of(corpus: Corpus, mixtures: Sequence[Mixture], seed: int) -> list[list
     return plan
 
 
-def train(plan: list[list[Example]], common: Ints, checkpoint: Path, seed: int, steps: int = 0) -> None:
+def train(plan: list[list[Example]], common: Ints, checkpoint: Path, seed: int, trunk: int) -> None:
     """Batches, in order, from the checkpoint if there is one, which is written now and then and at the end.
 
-    steps: over which the learning rate falls, if they are not these alone.
+    trunk: how many of them come before the closing.
     """
-    steps = steps or len(plan)
     torch.manual_seed(SEED)
     model, average = Reader(), Reader()
     own = [p for p in model.parameters() if p.requires_grad]
     mean = [p for p in average.parameters() if p.requires_grad]
     average.requires_grad_(False)
     optimiser = torch.optim.AdamW(own, lr=RATE, weight_decay=0.01)
-    warm = steps // 20
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm, max(0.0, (steps - step) / (steps - warm)))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, trunk, len(plan)))
     parts = {"model": model, "average": average, "optimiser": optimiser, "schedule": schedule}
     first = resumed(parts, checkpoint)
     model.train()
@@ -181,6 +180,14 @@ def train(plan: list[list[Example]], common: Ints, checkpoint: Path, seed: int, 
             torch.save({"step": step + 1, **{name: part.state_dict() for name, part in parts.items()}}, new)
             os.replace(new, checkpoint)
             saved = time.time()
+
+
+def rate_at(step: int, trunk: int, steps: int) -> float:
+    """A step to the share of RATE: up in WARM of the trunk's, down to KEPT at its end, then to 0 in the closing's."""
+    if step < trunk:
+        warm = max(1, int(WARM * trunk))
+        return min((step + 1) / warm, 1 - (1 - KEPT) * max(0, step - warm) / (trunk - warm))
+    return KEPT * (steps - step) / max(1, steps - trunk)
 
 
 def resumed(parts: Mapping[str, Any], checkpoint: Path) -> int:

@@ -91,6 +91,37 @@ def test_a_near_miss_never_holds_the_answer(corpus: Corpus) -> None:
         corpus.put_near([[]])
 
 
+def test_near_misses_are_of_the_questions_added_last(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.put_near([[(0, 1)], [], []])
+    corpus.add(tmp_path / "small", titles={"Out"})
+    corpus.put_near([[(1, 0)]])
+    assert [asked.near for asked in corpus.asked] == [[(0, 1)], [], [], [(1, 0)]]
+
+
+@pytest.mark.model
+def test_near_misses_are_mined_in_the_texts_added_last(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.put_near(corpus.mine())
+    first, *_ = [list(asked.near) for asked in corpus.asked]
+    assert first
+    assert (0, 1) not in first  # the sentence that answers
+    corpus.add(tmp_path / "small", titles={"Normans here"})
+    again = corpus.mine()
+    assert len(again) == 3
+    assert {text for places in again for text, _ in places} == {1}
+
+
+@pytest.mark.model
+def test_the_rate_rises_falls_and_ends_at_nothing() -> None:
+    from reader.train import KEPT, rate_at
+
+    rates = [rate_at(step, 100, 150) for step in range(151)]
+    assert rates[7] == 1 == max(rates)
+    assert rates == sorted(rates[:8]) + sorted(rates[8:], reverse=True)
+    assert rates[100] == KEPT
+    assert rates[150] == 0
+    assert rates[:100] == [rate_at(step, 100, 400) for step in range(100)]  # whatever closes it
+
+
 def test_what_is_far_is_a_window_of_another_title(corpus: Corpus, tmp_path: Path) -> None:
     asked = corpus.asked[0]
     assert draw(corpus, asked, "far", random.Random(1)) is None  # there is no other
