@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 QUESTION, WINDOW = 128, 104  # tokens that are read at most, of the question and around a sentence
 LONGEST = 20  # tokens of an answer
-MOST = 5  # windows
+MOST = 3  # windows
 AT_ONCE = 2  # questions that are read at a time: each takes some 50 MB, and uses every core
 CLS, SEP = 101, 102
 

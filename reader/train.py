@@ -59,8 +59,8 @@ CLOSE: Mixture = {
     "squad2_train": {"own": 2, "drop": 0.2, "near": 0.3, "swap": 0.15},
 }
 PLAIN: Mixture = {
-    **{name: {kind: 0.6 * share for kind, share in kinds.items()} | {"far": 0.05} for name, kinds in CLOSE.items()},
-    ARTICLES.name: {"own": 2, "drop": 0.2, "near": 0.6, "swap": 0.15, "far": 0.1},
+    **{name: {kind: 0.7 * share for kind, share in kinds.items()} | {"far": 0.05} for name, kinds in CLOSE.items()},
+    ARTICLES.name: {"own": 1.6, "drop": 0.2, "near": 0.4, "swap": 0.15, "far": 0.1},
 }
 FIRST = (GENERAL, CLOSE)
 CLOSINGS = (PLAIN, PLAIN, CLOSE)
