@@ -27,6 +27,7 @@ import torch
 from tokenizers import Tokenizer
 
 from eval.report import data_folder, reported
+from rag import RagError
 from rag.models import packaged_model
 from rag.reader import common_ids
 from rag.runtime import open_tokenizer
@@ -80,10 +81,16 @@ def load_corpus(data: Path, work: Path, tokenizer: Tokenizer) -> Corpus:
 
 
 def _put_near(corpus: Corpus, file: Path) -> None:
-    """Give the questions added last their near misses; they are mined if the file is not there, and kept in it."""
+    """Give the questions added last their near misses; they are mined if the file is not there, and kept in it.
+
+    Raises RagError for a file of other questions.
+    """
     if not file.exists():
         file.write_text(json.dumps(corpus.mine()))
-    corpus.put_near(json.loads(file.read_text()))
+    try:
+        corpus.put_near(json.loads(file.read_text()))
+    except ValueError:
+        raise RagError(f"{file} is not of these questions: delete its folder, to train from the start") from None
 
 
 def examples_of(corpus: Corpus, mixture: Mixture, chance: random.Random) -> list[Example]:

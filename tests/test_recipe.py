@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rag import RagError
 from reader.examples import ARTICLES, WINDOW, Corpus, Example, Ids, batches, draw
 from reader.swap import swapped
 from tests.test_reader import tokenizer_of
@@ -108,6 +109,17 @@ def test_near_misses_are_mined_in_the_texts_added_last(corpus: Corpus, tmp_path:
     again = corpus.mine()
     assert len(again) == 3
     assert {text for places in again for text, _ in places} == {1}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("kept", ["[[]]", "[[", "[[[0, 1]], [], [], []]"])
+def test_near_misses_kept_of_other_questions_are_said(corpus: Corpus, tmp_path: Path, kept: str) -> None:
+    from reader.train import _put_near
+
+    file = tmp_path / "near.json"
+    file.write_text(kept)
+    with pytest.raises(RagError, match="not of these questions"):
+        _put_near(corpus, file)
 
 
 @pytest.mark.model
