@@ -13,10 +13,13 @@ from rag.settings import Settings, folder_of
 from rag.types import Answer
 
 
-def ask(question: str, *, index: Path | str | None = None, history: History = ()) -> Answer:
+def ask(
+    question: str, *, index: Path | str | None = None, history: History = (), max_wrong: float | None = None
+) -> Answer:
     """A question to an Answer, from a built index folder, else FOOTNOTE_INDEX, else the packaged article.
 
     history: the turns before it, as their Answers or as (question, answer) texts, oldest first.
+    max_wrong: instead of FOOTNOTE_MAX_WRONG, in percent of the answers shown (100 always answers).
 
     Opened indexes are kept for the next call, and opened anew after a rebuild. Thread-safe.
     Raises RagError: see `rag.errors`.
@@ -25,7 +28,7 @@ def ask(question: str, *, index: Path | str | None = None, history: History = ()
     folder = folder_of(index) if index is not None else settings.index
     with _OPENING:
         pipeline = _opened(folder and folder.resolve(), _version(folder), settings)
-    return pipeline.ask(question, history=history)
+    return pipeline.ask(question, history=history, max_wrong=max_wrong)
 
 
 _OPENING = threading.Lock()

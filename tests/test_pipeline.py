@@ -316,6 +316,9 @@ def test_ask_takes_the_index_of_the_environment(
     assert data(ask("Who led them?")) == data(ask("Who led them?", index=built))
     monkeypatch.setenv("FOOTNOTE_THRESHOLD", "1")
     assert ask("Who led them?").abstained
+    assert not ask("Who led them?", max_wrong=100).abstained
+    with pytest.raises(SettingsError, match="101"):
+        ask("Who led them?", max_wrong=101)
 
 
 def test_ask_without_an_index_builds_the_packaged_article_once(
