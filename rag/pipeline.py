@@ -32,6 +32,7 @@ from rag.text import normalise, parts
 from rag.types import Answer, Claim, Document, Draft, Retrieval, Verdict
 
 UNSURE = f"Unsure: when at most {MAX_WRONG:.0f} % of the answers may be wrong, as is usual, this one is withheld."
+STRICT = f"Withheld by your setting: with at most {MAX_WRONG:.0f} % of the answers wrong, as is usual, it is shown."
 
 
 class Pipeline:
@@ -150,6 +151,7 @@ class Pipeline:
     def _answers(self, retrieval: Retrieval, threshold: float, usual: float) -> Iterator[Answer]:
         retrieval, confidence = self._sure(retrieval, threshold)
         withheld = not retrieval.hits or confidence < threshold
+        strict = withheld and bool(retrieval.hits) and confidence >= self._threshold(MAX_WRONG)
         if not withheld and confidence < usual:
             retrieval = replace(retrieval, warnings=(*retrieval.warnings, UNSURE))
         drafts = [] if withheld else list(self._answerer.answer(retrieval))
@@ -163,7 +165,7 @@ class Pipeline:
             hits=retrieval.hits,
             confidence=confidence,
             abstained=withheld,
-            reason=reason(retrieval) if withheld else "",
+            reason=(STRICT if strict else reason(retrieval)) if withheld else "",
             warnings=retrieval.warnings,
         )
         if withheld or self._model is None:

@@ -34,7 +34,7 @@ from rag import (
 )
 from rag.confidence import Confidence, load_confidence
 from rag.models import computed, computing
-from rag.pipeline import UNSURE
+from rag.pipeline import STRICT, UNSURE
 from rag.retrieve import KEPT
 from rag.settings import DEFAULT_MODEL, INT8, MAX_WRONG
 from tests.conftest import TEXT
@@ -596,3 +596,14 @@ def test_an_answer_that_is_usually_withheld_says_so(pipeline: Pipeline, monkeypa
     assert UNSURE not in pipeline.ask("Who led the Normans?", max_wrong=10).warnings  # withheld
     sure[0] = usual
     assert pipeline.ask("Who led the Normans?", max_wrong=100).warnings == ()
+
+
+def test_what_only_the_setting_withholds_says_so(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = load_confidence().threshold(MAX_WRONG)
+    sure = [usual]
+    monkeypatch.setattr(Pipeline, "_sure", lambda _, retrieval, threshold: (retrieval, sure[0]))
+    answer = pipeline.ask("Who led the Normans?", max_wrong=0)
+    assert (answer.abstained, answer.reason) == (True, STRICT)
+    assert pipeline.ask("Who led the Normans?", max_wrong=10).reason == ""  # shown
+    sure[0] = usual - 0.01
+    assert pipeline.ask("Who led the Normans?", max_wrong=0).reason not in {"", STRICT}

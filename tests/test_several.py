@@ -180,6 +180,7 @@ def test_each_is_judged_alone(three: Pipeline, monkeypatch: pytest.MonkeyPatch) 
     told = replace(found, asked=tuple(sure))
     monkeypatch.setattr(three, "_confidence", lambda features: features["sure"])
     monkeypatch.setattr(three, "read", lambda retrieval: told)
+    monkeypatch.setattr(three, "_threshold", lambda max_wrong: 0.75)
     monkeypatch.setattr(three, "threshold", 0.5)
     answer = three.ask(question)
     assert answer.text == TEXTS[2]
